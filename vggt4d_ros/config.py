@@ -1,0 +1,349 @@
+# Copyright 2026 The vggt4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The one place where a default lives: node, YAML, CLI and tests read these dataclasses.
+
+Every leaf is declared with ``option``: default, description, unit, range or choices, and whether
+it may change while the node runs. The ROS name of a leaf is ``section.field``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import MISSING, Field, dataclass, field, fields, replace
+from typing import Any, TypeAlias
+
+Value: TypeAlias = bool | int | float | str | tuple[str, ...]
+
+
+class ConfigError(ValueError):
+    """A parameter has a wrong type, is out of range or contradicts another; one line for a user."""
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """What is known of one parameter besides its default."""
+
+    description: str
+    unit: str = ""
+    minimum: float | None = None
+    maximum: float | None = None
+    choices: tuple[str, ...] = ()
+    live: bool = False
+
+
+def option(
+    default: Value,
+    description: str,
+    *,
+    unit: str = "",
+    minimum: float | None = None,
+    maximum: float | None = None,
+    choices: tuple[str, ...] = (),
+    live: bool = False,
+) -> Any:
+    """Declares a configuration leaf. Ranges are inclusive."""
+    meta = Option(description, unit, minimum, maximum, choices, live)
+    return field(default=default, metadata={"option": meta})
+
+
+@dataclass(frozen=True, slots=True)
+class CamerasConfig:
+    names: tuple[str, ...] = option(
+        (), "Camera names, in view order; outputs of a camera are ~/<name>/..."
+    )
+    image_topics: tuple[str, ...] = option(
+        (), "Image topic of each camera; empty: <name>/image_raw (remappable)"
+    )
+    info_topics: tuple[str, ...] = option(
+        (), "CameraInfo topic of each camera; empty: camera_info beside the image topic"
+    )
+    transport: str = option(
+        "raw",
+        "raw: sensor_msgs/Image; compressed: sensor_msgs/CompressedImage on <image topic>/compressed",
+        choices=("raw", "compressed"),
+    )
+    require_info: bool = option(
+        False, "Drop frames until a CameraInfo that fits has come; false: use predicted intrinsics"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class SyncConfig:
+    tolerance_s: float = option(
+        0.02, "Largest spread of the stamps in one frame set", unit="s", minimum=0.0, maximum=10.0
+    )
+    min_cameras: int = option(
+        0,
+        "A set may go on with this many cameras once the deadline has passed; 0: all are needed",
+        minimum=0,
+        maximum=64,
+    )
+    deadline_s: float = option(
+        0.1,
+        "How far the stream may run ahead before an incomplete set goes on",
+        unit="s",
+        minimum=0.0,
+        maximum=10.0,
+    )
+    queue_size: int = option(
+        10, "Frames kept per camera while their set is incomplete", minimum=1, maximum=1000
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class WindowConfig:
+    length: int = option(4, "Time steps T in a window", minimum=1, maximum=64)
+    stride: int = option(1, "New frame sets between two windows", minimum=1, maximum=64)
+    max_gap_s: float = option(
+        5.0,
+        "A longer gap between two sets starts a new window; 0: never",
+        unit="s",
+        minimum=0.0,
+        maximum=3600.0,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class EngineConfig:
+    engine: str = option(
+        "vggt4d",
+        "vggt4d: the network; null: returns at once with made-up depth (benchmarks, dry runs)",
+        choices=("vggt4d", "null"),
+    )
+    checkpoint: str = option(
+        "", "Checkpoint file or catalogue name; empty: the compact model that ships with the package"
+    )
+    device: str = option(
+        "auto", "auto, cpu, cuda or cuda:N; auto takes a GPU where there is one, and says so"
+    )
+    precision: str = option(
+        "auto",
+        "Number format of the weights and the network; auto: bf16 on a GPU that has it, else fp32",
+        choices=("auto", "fp32", "bf16", "fp16"),
+    )
+    image_size: int = option(
+        0,
+        "Longer side of the network's image, a multiple of 14; 0: what the checkpoint was made for",
+        unit="px",
+        minimum=0,
+        maximum=2072,
+    )
+    threads: int = option(
+        0, "CPU threads of the network; 0: torch's own choice", minimum=0, maximum=256
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class GeometryConfig:
+    allow_unscaled: bool = option(
+        False,
+        "Publish depth, clouds and poses in network units while no metric scale is known",
+        live=True,
+    )
+    confidence_min: float = option(
+        1.0,
+        "Depth pixels with less confidence are invalid",
+        minimum=0.0,
+        maximum=1000.0,
+        live=True,
+    )
+    confidence_percentile: float = option(
+        0.0,
+        "This share of a frame's least confident pixels is invalid",
+        unit="%",
+        minimum=0.0,
+        maximum=100.0,
+        live=True,
+    )
+    range_min: float = option(
+        0.0, "Nearer points are invalid", unit="m", minimum=0.0, maximum=1e6, live=True
+    )
+    range_max: float = option(
+        0.0, "Farther points are invalid; 0: no limit", unit="m", minimum=0.0, maximum=1e6, live=True
+    )
+    dynamic_sigma: float = option(
+        3.0,
+        "A point moves when its speed is above this many sigma of its own uncertainty",
+        minimum=0.1,
+        maximum=100.0,
+        live=True,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class OutputConfig:
+    depth_encoding: str = option(
+        "32FC1",
+        "32FC1: metres, NaN invalid; 16UC1: millimetres, 0 invalid (REP-118)",
+        choices=("32FC1", "16UC1"),
+        live=True,
+    )
+    merged_rate_hz: float = option(
+        0.0, "Highest rate of ~/points; 0: every window", unit="Hz", minimum=0.0, maximum=1000.0,
+        live=True,
+    )
+    voxel_size: float = option(
+        0.02, "Voxel edge of ~/points; 0: every point", unit="m", minimum=0.0, maximum=100.0,
+        live=True,
+    )
+    markers_max: int = option(
+        2000, "Arrows in ~/scene_flow/markers", minimum=0, maximum=100000, live=True
+    )
+    path_length: int = option(
+        1000, "Poses kept in ~/path", minimum=1, maximum=1000000, live=True
+    )
+    lazy: bool = option(True, "Skip work whose result nobody subscribes to", live=True)
+
+
+@dataclass(frozen=True, slots=True)
+class TfConfig:
+    mode: str = option(
+        "none",
+        "Which transform the node publishes",
+        choices=("none", "map_to_odom", "odom_to_base", "standalone"),
+    )
+    base_frame: str = option("base_link", "Robot body frame")
+    odom_frame: str = option("odom", "Continuous fixed frame")
+    map_frame: str = option("map", "Global fixed frame")
+
+
+@dataclass(frozen=True, slots=True)
+class NodeConfig:
+    autostart: bool = option(True, "Configure and activate at start")
+    executor: str = option(
+        "single",
+        "rclpy executor; events: where the distribution has it",
+        choices=("single", "events"),
+    )
+    no_data_report_s: float = option(
+        5.0,
+        "Without a window for this long, say why; 0: never",
+        unit="s",
+        minimum=0.0,
+        maximum=3600.0,
+        live=True,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """All parameters of the node."""
+
+    cameras: CamerasConfig = CamerasConfig()
+    sync: SyncConfig = SyncConfig()
+    window: WindowConfig = WindowConfig()
+    model: EngineConfig = EngineConfig()
+    geometry: GeometryConfig = GeometryConfig()
+    output: OutputConfig = OutputConfig()
+    tf: TfConfig = TfConfig()
+    node: NodeConfig = NodeConfig()
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """One parameter: its ROS name, default and description."""
+
+    name: str
+    default: Value
+    option: Option
+
+
+def _option_of(spec: Field[Any]) -> Option:
+    meta: Option = spec.metadata["option"]
+    return meta
+
+
+def leaves() -> Iterator[Leaf]:
+    """Gives every parameter, in declaration order."""
+    for section in fields(Config):
+        assert section.default is not MISSING
+        for spec in fields(section.default):
+            yield Leaf(f"{section.name}.{spec.name}", spec.default, _option_of(spec))
+
+
+def check_value(leaf: Leaf, value: object) -> Value:
+    """Gives ``value`` in the type of the leaf's default.
+
+    Raises:
+        ConfigError: wrong type, out of range or not among the choices; names all three.
+    """
+    kind = type(leaf.default)
+    if kind is tuple:
+        if isinstance(value, str) or not isinstance(value, (list, tuple)):
+            raise ConfigError(f"{leaf.name} must be a list of strings, got {value!r}")
+        if not all(isinstance(item, str) for item in value):
+            raise ConfigError(f"{leaf.name} must be a list of strings, got {value!r}")
+        return tuple(item for item in value if item)  # ROS has no empty list: [''] stands for it
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    if type(value) is not kind:
+        raise ConfigError(
+            f"{leaf.name} must be of type {kind.__name__}, got {value!r} ({type(value).__name__})"
+        )
+    assert isinstance(value, (bool, int, float, str))
+    known = leaf.option
+    if known.choices and value not in known.choices:
+        raise ConfigError(f"{leaf.name} must be one of {', '.join(known.choices)}, got {value!r}")
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        low, high = known.minimum, known.maximum
+        # written so that NaN fails
+        if (low is not None and not value >= low) or (high is not None and not value <= high):
+            unit = f" {known.unit}" if known.unit else ""
+            raise ConfigError(f"{leaf.name} must be in [{low:g}, {high:g}]{unit}, got {value!r}")
+    return value
+
+
+def config_from_flat(values: Mapping[str, object]) -> Config:
+    """Builds a Config from ``section.field`` names; what is not named keeps its default.
+
+    Raises:
+        ConfigError: unknown name, wrong value, or values that contradict each other.
+    """
+    known = {leaf.name: leaf for leaf in leaves()}
+    unknown = sorted(set(values) - set(known))
+    if unknown:
+        raise ConfigError(f"unknown parameter {unknown[0]!r}; known: {', '.join(known)}")
+    sections: dict[str, dict[str, Value]] = {}
+    for name, value in values.items():
+        section, _, key = name.partition(".")
+        sections.setdefault(section, {})[key] = check_value(known[name], value)
+    default = Config()
+    config = replace(
+        default,
+        **{name: replace(getattr(default, name), **part) for name, part in sections.items()},
+    )
+    validate(config)
+    return config
+
+
+def validate(config: Config) -> None:
+    """Checks what one value alone cannot show.
+
+    Raises:
+        ConfigError: names the contradiction.
+    """
+    cameras = config.cameras
+    count = len(cameras.names)
+    if len(set(cameras.names)) != count:
+        raise ConfigError(f"cameras.names must differ from each other, got {list(cameras.names)}")
+    for key in ("image_topics", "info_topics"):
+        topics = getattr(cameras, key)
+        if topics and len(topics) != count:
+            raise ConfigError(
+                f"cameras.{key} has {len(topics)} entries for {count} cameras.names; "
+                "give one for each or none"
+            )
+    if config.sync.min_cameras > count > 0:
+        raise ConfigError(f"sync.min_cameras is {config.sync.min_cameras} for {count} cameras")
+    if config.window.stride > config.window.length:
+        raise ConfigError(
+            f"window.stride ({config.window.stride}) must not exceed window.length "
+            f"({config.window.length}): frames between windows would never be used"
+        )
+    if config.model.image_size % 14:
+        raise ConfigError(f"model.image_size must be a multiple of 14, got {config.model.image_size}")
+    limits = config.geometry
+    if limits.range_max and limits.range_max <= limits.range_min:
+        raise ConfigError(
+            f"geometry.range_max ({limits.range_max}) must exceed range_min ({limits.range_min})"
+        )
