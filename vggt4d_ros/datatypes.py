@@ -132,6 +132,7 @@ class Window:
 
     sets: tuple[FrameSet, ...]  # T entries
     index: int = 0  # counts windows since the start
+    epoch: int = 0  # counts fresh starts (time jump, gap, reset): nothing is carried across them
 
     @property
     def shape(self) -> tuple[int, int]:
