@@ -49,10 +49,15 @@ def calibration_from_info_values(
     The translation in P (second camera of a stereo pair) is left out: where a camera is, TF says.
 
     Args:
-        width, height: of the full image, pixels.
-        K, R, P: 9, 9, 12 numbers, row by row. R or P of zeros (drivers that leave them out) stand
-            for identity and for K.
-        binning_x, binning_y: 0 and 1 both mean none.
+        width: of the full image, pixels.
+        height: of the full image, pixels.
+        K: 9 numbers, row by row.
+        D: distortion coefficients.
+        distortion_model: plumb_bob, rational_polynomial, equidistant or none.
+        R: 9 numbers, row by row; all 0 (drivers that leave it out): identity.
+        P: 12 numbers, row by row; empty or all 0: K.
+        binning_x: 0 and 1 both mean none.
+        binning_y: 0 and 1 both mean none.
         roi: x_offset, y_offset, height, width in pixels of the full image; all 0: the full image.
 
     Raises:
