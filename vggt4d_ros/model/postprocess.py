@@ -1,0 +1,91 @@
+# Copyright 2026 The vggt4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Network outputs to the camera's own pixels, and raw pose encodings to usable matrices."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from vggt4d_ros.model.preprocess import Placement
+
+MIN_QUATERNION = 1e-6  # length
+MIN_FOV, MAX_FOV = 1e-3, np.pi - 1e-3  # radians
+
+
+def to_camera(maps: Tensor, placement: Placement) -> Tensor:
+    """Resamples maps (C, H, W) of a network image to the camera's (C, height, width).
+
+    Padding is cut off first. Bilinear, corners on corners, so that values stay at their pixel
+    centres (``preprocess`` has the formula).
+    """
+    rows = slice(placement.top, placement.top + placement.height)
+    columns = slice(placement.left, placement.left + placement.width)
+    inside = maps[:, rows, columns]
+    size = (placement.camera_height, placement.camera_width)
+    if inside.shape[1:] == size:
+        return inside
+    return functional.interpolate(
+        inside[None], size=size, mode="bilinear", align_corners=False, antialias=False
+    )[0]
+
+
+def to_array(values: Tensor) -> NDArray[np.float32]:
+    """Float32 array with NaN where the network gave nothing finite."""
+    array: NDArray[np.float32] = values.float().cpu().numpy()
+    if not np.isfinite(array).all():
+        array = np.where(np.isfinite(array), array, np.float32(np.nan))
+    return array
+
+
+def usable_pose(pose: NDArray[np.float64]) -> str:
+    """Why a pose encoding (9,) is of no use; empty if it is."""
+    if not np.isfinite(pose).all():
+        return "pose is not finite"
+    if np.linalg.norm(pose[3:7]) < MIN_QUATERNION:
+        return "rotation is degenerate (zero quaternion)"
+    if (pose[7:] < MIN_FOV).any():
+        return "field of view is zero"
+    if (pose[7:] > MAX_FOV).any():
+        return "field of view is 180 degrees or more"
+    return ""
+
+
+def pose_matrix(pose: NDArray[np.float64]) -> NDArray[np.float64]:
+    """cam_from_world (4, 4) of a usable pose encoding (9,)."""
+    x, y, z, w = pose[3:7] / np.linalg.norm(pose[3:7])
+    matrix = np.eye(4)
+    matrix[:3, :3] = [
+        [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
+        [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
+        [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
+    ]
+    matrix[:3, 3] = pose[:3]
+    return matrix
+
+
+def camera_matrix(pose: NDArray[np.float64], placement: Placement) -> NDArray[np.float64]:
+    """Intrinsics (3, 3) in the camera's own pixels, integer at the centre.
+
+    The field of view is that of the network image, its principal point the middle of it.
+    """
+    focal_y = placement.total_height / 2 / np.tan(pose[7] / 2)
+    focal_x = placement.total_width / 2 / np.tan(pose[8] / 2)
+    centre_x = (placement.total_width / 2 - placement.left) / placement.scale_x - 0.5
+    centre_y = (placement.total_height / 2 - placement.top) / placement.scale_y - 0.5
+    return np.array(
+        [
+            [focal_x / placement.scale_x, 0.0, centre_x],
+            [0.0, focal_y / placement.scale_y, centre_y],
+            [0.0, 0.0, 1.0],
+        ]
+    )
+
+
+def flow_scale(placement: Placement, device: torch.device) -> Tensor:
+    """What turns network pixels of flow into camera pixels, (2, 1, 1)."""
+    scale = [1 / placement.scale_x, 1 / placement.scale_y]
+    return torch.tensor(scale, device=device).view(2, 1, 1)

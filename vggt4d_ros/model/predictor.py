@@ -1,0 +1,382 @@
+# Copyright 2026 The vggt4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The network as the node, the demo and the evaluation use it: a window in, a prediction out.
+
+The only place at inference where numpy becomes torch and back.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vggt4d_ros.config import EngineConfig
+from vggt4d_ros.datatypes import (
+    DecodeError,
+    Frame,
+    FramePrediction,
+    FrameSet,
+    LazyImage,
+    Prediction,
+    Window,
+)
+from vggt4d_ros.model.checkpoint import load_engine_model
+from vggt4d_ros.model.encoder import Encoded
+from vggt4d_ros.model.engine import EngineDescription, resolve_steps
+from vggt4d_ros.model.errors import EngineError, OutOfMemory
+from vggt4d_ros.model.grid import GridShape
+from vggt4d_ros.model.memory import memory_in_use
+from vggt4d_ros.model.postprocess import (
+    camera_matrix,
+    flow_scale,
+    pose_matrix,
+    to_array,
+    to_camera,
+    usable_pose,
+)
+from vggt4d_ros.model.precision import cast_trunk, choose_device, choose_precision
+from vggt4d_ros.model.preprocess import Placement, fitted_size, pad_to, place, resample, to_rgb
+from vggt4d_ros.model.token_cache import TokenCache
+from vggt4d_ros.model.vggt4d import VGGT4D, ModelOutput
+
+Slot = tuple[int, int]  # (step, view)
+STAGES = ("preprocess", "encoder", "cross_view", "cross_time", "heads", "postprocess")
+
+
+class Predictor:
+    """Owns a network on a device; not for use from two threads at once."""
+
+    def __init__(
+        self,
+        model: VGGT4D,
+        *,
+        device: str = "auto",
+        precision: str = "auto",
+        image_size: int = 0,
+        checkpoint: str = "",
+        warnings: tuple[str, ...] = (),
+    ) -> None:
+        """Moves the model to the device.
+
+        Args:
+            image_size: longer side of the network image, pixels; 0: what the model is made for.
+            checkpoint: where the weights came from, for the description.
+
+        Raises:
+            EngineError: the device, precision or image size does not exist.
+        """
+        config = model.config
+        self.device = choose_device(device)
+        self.precision = choose_precision(precision, self.device)
+        self.image_size = image_size or config.img_size
+        if self.image_size % config.patch_size:
+            raise EngineError(
+                f"image_size must be a multiple of {config.patch_size} for the {config.name} "
+                f"model, got {self.image_size}"
+            )
+        self.warnings = warnings
+        self._parameters = sum(parameter.numel() for parameter in model.parameters())
+        self._checkpoint = checkpoint
+        self.model = cast_trunk(model.eval().requires_grad_(False), self.precision)
+        with _memory_errors(self.device):
+            self.model.to(self.device)
+        self._cache = TokenCache()
+
+    @classmethod
+    def from_config(cls, engine: EngineConfig) -> Predictor:
+        """Loads the checkpoint that the configuration names.
+
+        Raises:
+            CheckpointError: it does not load.
+            EngineError: the device, precision or image size does not exist.
+        """
+        if engine.threads:
+            torch.set_num_threads(engine.threads)
+        loaded = load_engine_model(engine.checkpoint)
+        predictor = cls(
+            loaded.model,
+            device=engine.device,
+            precision=engine.precision,
+            image_size=engine.image_size,
+            checkpoint=loaded.source,
+            warnings=loaded.warnings,
+        )
+        if engine.device == "auto" and predictor.device.type == "cpu":
+            predictor.warnings += ("no CUDA device: the network runs on the CPU, slowly",)
+        return predictor
+
+    @property
+    def description(self) -> EngineDescription:
+        """What runs."""
+        name = self.model.config.name
+        return EngineDescription(
+            name, self._parameters, str(self.device), self.precision, self._checkpoint
+        )
+
+    @property
+    def memory_bytes(self) -> int:
+        """Memory in use: of the process on a CPU, of the device otherwise."""
+        return memory_in_use(self.device)
+
+    def warm_up(self, window_shape: tuple[int, int], sizes: Sequence[tuple[int, int]]) -> None:
+        """Runs one made-up window of (T, V) with images of (height, width), one size a view."""
+        steps, views = window_shape
+        if len(sizes) != views:
+            raise ValueError(f"sizes must have {views} entries, got {len(sizes)}")
+        images = [np.full((*size, 3), 128, dtype=np.uint8) for size in sizes]
+        sets = tuple(
+            FrameSet(
+                tuple(
+                    Frame(view, step, LazyImage.from_array(image))
+                    for view, image in enumerate(images)
+                )
+            )
+            for step in range(steps)
+        )
+        self.predict(Window(sets))
+        self._cache.clear()
+
+    def close(self) -> None:
+        """Frees the device's memory; the predictor is of no use afterwards."""
+        self._cache.clear()
+        self.model.to("meta")
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+
+    def predict(
+        self, window: Window, dense_steps: Sequence[int] | None = None, *, points: bool = False
+    ) -> Prediction:
+        """Predicts a window.
+
+        Args:
+            dense_steps: time steps whose dense outputs are wanted, negative from the end; None:
+                the newest. Flow to a neighbouring step needs no dense output of that step.
+            points: whether the point map is wanted too (depth and pose give the same, better).
+
+        Raises:
+            OutOfMemory: the device is too small for this window.
+            ValueError: a dense step is out of range.
+        """
+        steps = resolve_steps(dense_steps, window.shape[0])
+        try:
+            with torch.inference_mode(), _memory_errors(self.device):
+                return _Run(self, window, steps, points).prediction()
+        except OutOfMemory:
+            self._cache.clear()
+            torch.cuda.empty_cache()
+            raise
+
+    def encode(
+        self, frames: list[tuple[Frame, Placement]], size: int, clock: _Clock
+    ) -> list[Encoded]:
+        """Encodes frames in batches of ``size``, or takes them from the last window."""
+
+        def load(frame: Frame, placement: Placement) -> Tensor:
+            with clock.stage("preprocess"):
+                pixels = resample(to_rgb(frame.image.rgb()), placement.height, placement.width)
+                pixels = pad_to(pixels, placement.total_height, placement.total_width)
+                image = torch.from_numpy(np.ascontiguousarray(pixels)).to(self.device)
+                return image.permute(2, 0, 1).float() / 255
+
+        def encode(images: Tensor) -> Encoded:
+            with clock.stage("encoder"):
+                return self.model.encode(images)
+
+        return self._cache.encode(frames, load, encode, size)
+
+
+class _Clock:
+    """Adds up the time of stages, milliseconds; a device is waited for at the end of each."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.stage_ms = dict.fromkeys(STAGES, 0.0)
+        self._wait = torch.cuda.synchronize if device.type == "cuda" else None
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        started = time.perf_counter()
+        yield
+        if self._wait is not None:
+            self._wait()
+        self.stage_ms[name] += (time.perf_counter() - started) * 1e3
+
+
+@contextmanager
+def _memory_errors(device: torch.device) -> Iterator[None]:
+    try:
+        yield
+    except torch.cuda.OutOfMemoryError as error:
+        free, total = torch.cuda.mem_get_info(device)
+        raise OutOfMemory(
+            f"{device} is out of memory: {free / 2**30:.1f} of {total / 2**30:.1f} GiB free"
+        ) from error
+
+
+class _Run:
+    """One window on its way through the network."""
+
+    def __init__(
+        self, predictor: Predictor, window: Window, dense: tuple[int, ...], points: bool
+    ) -> None:
+        self.predictor = predictor
+        self.model = predictor.model
+        self.window = window
+        self.dense = dense
+        self.points = points
+        self.clock = _Clock(predictor.device)
+        self.reasons: dict[Slot, str] = {}
+        with self.clock.stage("preprocess"):
+            self.placements = self._place()
+
+    def _place(self) -> dict[Slot, Placement]:
+        """Decodes, and finds the common network image; slots without an image are left out."""
+        steps, views = self.window.shape
+        sizes: dict[Slot, tuple[int, int]] = {}
+        for slot in ((step, view) for step in range(steps) for view in range(views)):
+            frame = self.window.frame(*slot)
+            if frame is None:
+                self.reasons[slot] = "missing"
+                continue
+            try:
+                sizes[slot] = frame.image.rgb().shape[:2]
+            except DecodeError as error:
+                self.reasons[slot] = f"not decoded: {error.cause}"
+        patch, target = self.model.config.patch_size, self.predictor.image_size
+        fitted = {slot: fitted_size(*size, target, patch) for slot, size in sizes.items()}
+        if not fitted:
+            return {}
+        total = (max(h for h, _ in fitted.values()), max(w for _, w in fitted.values()))
+        return {slot: place(*sizes[slot], size, total) for slot, size in fitted.items()}
+
+    def prediction(self) -> Prediction:
+        """Everything, in order."""
+        steps, views = self.window.shape
+        valid = np.zeros((steps, views), dtype=bool)
+        poses = np.full((steps, views, 4, 4), np.nan)
+        intrinsics = np.full((steps, views, 3, 3), np.nan)
+        frames: dict[Slot, FramePrediction] = {}
+        if self.placements:
+            grid = _Grid(self.placements)
+            output = self._forward(grid)
+            with self.clock.stage("postprocess"):
+                raw = output.pose_enc[-1][0].double().cpu().numpy()  # (T', V', 9)
+                for slot, placement in self.placements.items():
+                    pose = raw[grid.index(slot)]
+                    reason = usable_pose(pose)
+                    if reason:
+                        self.reasons[slot] = reason
+                        continue
+                    valid[slot] = True
+                    poses[slot] = pose_matrix(pose)
+                    intrinsics[slot] = camera_matrix(pose, placement)
+                    if slot[0] in self.dense:
+                        frames[slot] = self._frame(output, grid, slot)
+        return Prediction(valid, poses, intrinsics, frames, self.reasons, self.clock.stage_ms)
+
+    def _forward(self, grid: _Grid) -> ModelOutput:
+        model, clock = self.model, self.clock
+        slots = list(self.placements)
+        frames = []
+        for slot in slots:
+            frame = self.window.frame(*slot)
+            assert frame is not None
+            frames.append((frame, self.placements[slot]))
+        encoded = self.predictor.encode(frames, self.window.shape[1], clock)
+        with clock.stage("encoder"):
+            encoded = grid.assemble(dict(zip(slots, encoded, strict=True)))
+            some = next(iter(self.placements.values()))
+            patch = model.config.patch_size
+            shape = GridShape(
+                1,
+                len(grid.steps),
+                len(grid.views),
+                some.total_height // patch,
+                some.total_width // patch,
+            )
+            valid = grid.mask(self.predictor.device)
+            tokens = model.cross_view_global_fusion.add_specials(encoded.tokens, shape, valid)
+        with clock.stage("cross_view"):
+            spatial = model.fuse_views(tokens, shape, valid)
+        with clock.stage("cross_time"):
+            taps = model.fuse_steps(tokens, spatial, shape, valid)
+        self.inner = tuple(grid.steps.index(step) for step in self.dense if step in grid.steps)
+        with clock.stage("heads"):
+            return model.apply_heads(
+                encoded,
+                taps,
+                shape,
+                valid,
+                steps=self.inner,
+                points=self.points,
+                queries=None,
+            )
+
+    def _frame(self, output: ModelOutput, grid: _Grid, slot: Slot) -> FramePrediction:
+        """Dense outputs of one frame at the camera's own resolution."""
+        step, view = grid.index(slot)
+        placement = self.placements[slot]
+        at = (0, self.inner.index(step), view)
+        maps: dict[str, Tensor] = {}
+        if output.depth is not None and output.depth_conf is not None:
+            maps["depth"] = output.depth[at][None]
+            maps["depth_confidence"] = output.depth_conf[at][None]
+        if output.world_points is not None and output.world_points_conf is not None:
+            maps["points"] = output.world_points[at].permute(2, 0, 1)
+            maps["points_confidence"] = output.world_points_conf[at][None]
+        if output.motion is not None:
+            maps |= _motion_maps(output, at, step, placement)
+        resampled = to_camera(torch.cat(list(maps.values())), placement)
+        arrays = {
+            name: to_array(part.permute(1, 2, 0) if len(part) > 1 else part[0])
+            for name, part in zip(
+                maps, resampled.split([len(part) for part in maps.values()]), strict=True
+            )
+        }
+        if "depth" not in arrays:
+            empty = np.full((placement.camera_height, placement.camera_width), np.nan, np.float32)
+            arrays["depth"] = arrays["depth_confidence"] = empty
+        return FramePrediction(**arrays)
+
+
+def _motion_maps(
+    output: ModelOutput, at: tuple[int, int, int], step: int, placement: Placement
+) -> dict[str, Tensor]:
+    return {}
+
+
+class _Grid:
+    """Steps and views that hold at least one frame; the rest of the window is left out."""
+
+    def __init__(self, placements: dict[Slot, Placement]) -> None:
+        self.slots = placements.keys()
+        first = min(step for step, _ in self.slots)
+        last = max(step for step, _ in self.slots)
+        # a step in between stays even if it is empty: it is a distance in time
+        self.steps = list(range(first, last + 1))
+        self.views = sorted({view for _, view in self.slots})
+
+    def index(self, slot: Slot) -> Slot:
+        """Where a slot of the window is in this grid."""
+        return self.steps.index(slot[0]), self.views.index(slot[1])
+
+    def mask(self, device: torch.device) -> Tensor | None:
+        """(1, T', V') bool; None where every slot holds a frame."""
+        valid = [[(step, view) in self.slots for view in self.views] for step in self.steps]
+        if all(map(all, valid)):
+            return None
+        return torch.tensor([valid], device=device)
+
+    def assemble(self, encoded: dict[Slot, Encoded]) -> Encoded:
+        """All frames of the grid, zeros where one is missing."""
+        some = next(iter(encoded.values()))
+        blank = Encoded(
+            some.tokens.new_zeros(some.tokens.shape), tuple(map(torch.zeros_like, some.skips))
+        )
+        frames = [encoded.get((step, view), blank) for step in self.steps for view in self.views]
+        skips = tuple(torch.cat(level) for level in zip(*(f.skips for f in frames), strict=True))
+        return Encoded(torch.cat([frame.tokens for frame in frames]), skips)

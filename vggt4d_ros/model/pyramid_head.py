@@ -1,0 +1,91 @@
+# Copyright 2026 The vggt4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Dense head of the compact model: one decoder for all outputs, with the encoder's skip maps."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from vggt4d_ros.model.config import ModelConfig
+from vggt4d_ros.model.encoder import ResidualConv
+from vggt4d_ros.model.layers import LayerNorm
+
+# keeps the exponential activations of an untrained or diverging network finite
+RAW_LIMIT = 10.0
+
+
+def enlarge(x: Tensor, factor: int) -> Tensor:
+    """Bilinear enlargement that keeps the image's borders where they are."""
+    return functional.interpolate(
+        x, scale_factor=float(factor), mode="bilinear", align_corners=False
+    )
+
+
+class PyramidHead(nn.Module):
+    """Tokens at 1/16, then skips at 1/8, 1/4 and 1/2; outputs by pixel shuffle."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        dim, options = 2 * config.embed_dim, config.dense
+        fine = options.out_channels  # at 1/2, 1/4, 1/8
+        skips = config.encoder.channels
+        self.norm = LayerNorm(dim)
+        self.projects = nn.ModuleList(nn.Linear(dim, options.features) for _ in config.taps)
+        self.refine = ResidualConv(options.features)
+        widths = (fine[0], fine[1], fine[2], options.features)
+        self.lateral = nn.ModuleList(
+            nn.Conv2d(skip, width, 1) for skip, width in zip(skips, fine, strict=True)
+        )
+        self.narrow = nn.ModuleList(
+            nn.Conv2d(coarse, width, 1) for width, coarse in zip(fine, widths[1:], strict=True)
+        )
+        self.merge = nn.ModuleList(ResidualConv(width) for width in fine)
+        self.depth_out = _output(fine[0], 2) if options.depth else None
+        self.points_out = _output(fine[0], 4) if options.points else None
+
+    def forward(
+        self, taps: list[Tensor], skips: tuple[Tensor, ...], height: int, width: int, points: bool
+    ) -> tuple[Tensor | None, Tensor | None]:
+        """Raw depth (N, 2, H, W) and raw points (N, 4, H, W).
+
+        Args:
+            taps: each (N, h*w, 2C), patch tokens only.
+            skips: maps of the same frames at 1/2, 1/4, 1/8.
+            height, width: h and w, patches.
+            points: whether points are wanted.
+        """
+        x = sum(
+            project(self.norm(tap).to(project.weight.dtype))
+            for project, tap in zip(self.projects, taps, strict=True)
+        )
+        assert isinstance(x, Tensor)
+        x = self.refine(x.transpose(1, 2).unflatten(2, (height, width)))
+        for level in (2, 1, 0):
+            x = enlarge(self.narrow[level](x), 2) + self.lateral[level](skips[level])
+            x = self.merge[level](x)
+        depth = None if self.depth_out is None else _bounded(self.depth_out(x))
+        wanted = points and self.points_out is not None
+        return depth, _bounded(self.points_out(x)) if wanted else None
+
+
+def _output(channels: int, out: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.ReLU(),
+        nn.Conv2d(channels, channels, 3, padding=1),
+        nn.ReLU(),
+        nn.Conv2d(channels, 4 * out, 3, padding=1),
+        nn.PixelShuffle(2),
+    )
+
+
+def _bounded(raw: Tensor) -> Tensor:
+    return raw.float().clamp(-RAW_LIMIT, RAW_LIMIT)
+
+
+def init_pyramid(head: PyramidHead) -> None:
+    """Small first outputs: depth near 1, points near the origin, confidence near 2."""
+    for output in (head.depth_out, head.points_out):
+        if output is not None:
+            nn.init.normal_(output[3].weight, std=1e-3)
+            nn.init.zeros_(output[3].bias)

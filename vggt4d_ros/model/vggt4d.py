@@ -1,0 +1,241 @@
+# Copyright 2026 The vggt4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The whole network on the adaptive visual grid.
+
+Module names are those of the public release, so that its state dict loads strictly.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from vggt4d_ros.model.camera_head import CameraHead
+from vggt4d_ros.model.config import ModelConfig
+from vggt4d_ros.model.cross_time import CrossTimeLocalFusion
+from vggt4d_ros.model.cross_view import CrossViewGlobalFusion
+from vggt4d_ros.model.dpt_head import DptHead, activate_depth, activate_points, in_chunks
+from vggt4d_ros.model.encoder import Encoded
+from vggt4d_ros.model.fusion import SpatiotemporalDenseFusion
+from vggt4d_ros.model.grid import GridShape, blank_missing, check_grid, select_steps, token_bias
+from vggt4d_ros.model.initialise import initialise
+from vggt4d_ros.model.layers import Rope, rope_tables
+from vggt4d_ros.model.motion import MotionHead, MotionOutput
+from vggt4d_ros.model.pyramid_head import PyramidHead
+
+IMAGE_MEAN = (0.485, 0.456, 0.406)
+IMAGE_STD = (0.229, 0.224, 0.225)
+
+
+class Taps(NamedTuple):
+    """Outputs of both branches at the tapped layers, each (B*S, P, 2C)."""
+
+    spatial: list[Tensor]
+    temporal: list[Tensor]  # the spatial ones where there is no time branch
+
+
+class ModelOutput(NamedTuple):
+    """Raw, differentiable outputs. D counts the dense steps asked for, (H, W) is the input's size.
+
+    Values in slots of missing frames are finite and mean nothing.
+    """
+
+    pose_enc: list[Tensor]  # per iteration (B, T, V, 9): t, quaternion xyzw, fov_h, fov_w
+    depth: Tensor | None  # (B, D, V, H, W), > 0
+    depth_conf: Tensor | None  # (B, D, V, H, W), > 1
+    world_points: Tensor | None  # (B, D, V, H, W, 3)
+    world_points_conf: Tensor | None  # (B, D, V, H, W), > 1
+    motion: MotionOutput | None  # flow, dynamic mask, tracks
+
+
+class VGGT4D(nn.Module):
+    """4D-VGGT: encoder, two fusion branches, camera and dense heads, optional motion heads."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.dense_chunk = 8  # frames that a DPT head sees at once
+        self.register_buffer("mean", torch.tensor(IMAGE_MEAN).view(3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(IMAGE_STD).view(3, 1, 1), persistent=False)
+        self.cross_view_global_fusion = CrossViewGlobalFusion(config)
+        if config.arrangement != "spatial":
+            self.cross_time_local_fusion = CrossTimeLocalFusion(config)
+            self.spatiotemporal_dense_fusion = SpatiotemporalDenseFusion(config)
+        self.spatial_head = CameraHead(config)
+        self.dense_head = nn.ModuleDict()
+        if config.dense.kind == "pyramid":
+            self.dense_head["pyramid"] = PyramidHead(config)
+        else:
+            if config.dense.depth:
+                self.dense_head["depth_head"] = DptHead(config, 2)
+            if config.dense.points:
+                self.dense_head["point_head"] = DptHead(config, 4)
+        if config.motion is not None:
+            self.motion_head = MotionHead(config)
+        initialise(self)
+
+    @property
+    def specials(self) -> int:
+        """Tokens before the patches of a frame: camera and registers."""
+        return 1 + self.config.num_register_tokens
+
+    def encode(self, images: Tensor) -> Encoded:
+        """Encodes images (N, 3, H, W), RGB in [0, 1], each on its own."""
+        encoded = self.cross_view_global_fusion.patch_embed((images - self.mean) / self.std)
+        assert isinstance(encoded, Encoded)
+        return encoded
+
+    def rope(self, shape: GridShape, device: torch.device) -> Rope:
+        """Rotary tables of one frame."""
+        config = self.config
+        return rope_tables(
+            shape.height,
+            shape.width,
+            self.specials,
+            config.embed_dim // config.num_heads,
+            config.rope_freq,
+            device,
+        )
+
+    def fuse_views(self, tokens: Tensor, shape: GridShape, valid: Tensor | None) -> list[Tensor]:
+        """Taps of the space branch for tokens (B*S, P, C), specials included."""
+        rope = self.rope(shape, tokens.device)
+        return self.cross_view_global_fusion(tokens, shape, rope, valid)
+
+    def fuse_steps(
+        self, tokens: Tensor, spatial: list[Tensor], shape: GridShape, valid: Tensor | None
+    ) -> Taps:
+        """Adds the taps of the time branch."""
+        arrangement = self.config.arrangement
+        if arrangement == "spatial":
+            return Taps(spatial, spatial)
+        if arrangement != "parallel":
+            tokens = spatial[-1][..., self.config.embed_dim :]
+        rope = self.rope(shape, tokens.device)
+        return Taps(spatial, self.cross_time_local_fusion(tokens, shape, rope, valid))
+
+    def estimate_poses(self, taps: Taps, shape: GridShape, valid: Tensor | None) -> list[Tensor]:
+        """Pose encodings of all frames, per iteration (B, T, V, 9)."""
+        serial = self.config.arrangement in ("serial", "unified")
+        last = (taps.temporal if serial else taps.spatial)[-1]
+        tokens = last[:, 0].unflatten(0, (shape.batch, shape.frames))
+        bias = token_bias(None if valid is None else valid.flatten(1), 1)
+        poses = self.spatial_head(tokens, bias)
+        return [pose.unflatten(1, (shape.steps, shape.views)) for pose in poses]
+
+    def fuse_branches(self, taps: Taps, shape: GridShape, steps: tuple[int, ...]) -> list[Tensor]:
+        """Patch tokens of the dense frames at each tap, (B*D*V, h*w, 2C)."""
+        spatial = [select_steps(tap, shape, steps)[:, self.specials :] for tap in taps.spatial]
+        if self.config.arrangement == "spatial":
+            return spatial
+        temporal = [select_steps(tap, shape, steps)[:, self.specials :] for tap in taps.temporal]
+        return self.spatiotemporal_dense_fusion(spatial, temporal)
+
+    def predict_dense(
+        self, fused: list[Tensor], skips: tuple[Tensor, ...], shape: GridShape, points: bool
+    ) -> tuple[Tensor | None, Tensor | None]:
+        """Raw depth (N, 2, H, W) and points (N, 4, H, W) of N frames; skips are of these frames."""
+        size = (shape.height, shape.width)
+        if "pyramid" in self.dense_head:
+            return self.dense_head["pyramid"](fused, skips, *size, points)
+        depth = points_raw = None
+        if "depth_head" in self.dense_head:
+            head = self.dense_head["depth_head"]
+            depth = in_chunks(lambda part: head(part, *size), fused, self.dense_chunk)
+        if points and "point_head" in self.dense_head:
+            other = self.dense_head["point_head"]
+            points_raw = in_chunks(lambda part: other(part, *size), fused, self.dense_chunk)
+        return depth, points_raw
+
+    def forward(
+        self,
+        images: Tensor,
+        valid: Tensor | None = None,
+        *,
+        dense_steps: tuple[int, ...] | None = None,
+        points: bool = True,
+        queries: Tensor | None = None,
+    ) -> ModelOutput:
+        """Predicts everything for a batch of windows.
+
+        Args:
+            images: (B, T, V, 3, H, W) RGB in [0, 1]; H and W multiples of the patch size.
+            valid: (B, T, V) bool, which slots hold a frame; None: all. At least one of each
+                window must be valid (not checked here). Pixels of missing frames may be NaN.
+            dense_steps: time steps, rising and not negative, whose dense outputs are wanted;
+                None: all.
+            points: whether world points are wanted.
+            queries: (B, N, 4) long (step, view, row, column) of pixels to track; None: none.
+
+        Raises:
+            ValueError: shapes or types do not fit.
+        """
+        shape = check_grid(images, valid, self.config.patch_size)
+        encoded = self.encode(blank_missing(images, valid).flatten(0, 2))
+        return self.decode(
+            encoded, shape, valid, dense_steps=dense_steps, points=points, queries=queries
+        )
+
+    def decode(
+        self,
+        encoded: Encoded,
+        shape: GridShape,
+        valid: Tensor | None = None,
+        *,
+        dense_steps: tuple[int, ...] | None = None,
+        points: bool = True,
+        queries: Tensor | None = None,
+    ) -> ModelOutput:
+        """As ``forward``, from encoded frames: B*S of them, time-major, finite in every slot."""
+        steps = check_steps(dense_steps, shape.steps)
+        tokens = self.cross_view_global_fusion.add_specials(encoded.tokens, shape, valid)
+        spatial = self.fuse_views(tokens, shape, valid)
+        taps = self.fuse_steps(tokens, spatial, shape, valid)
+        return self.apply_heads(
+            encoded, taps, shape, valid, steps=steps, points=points, queries=queries
+        )
+
+    def apply_heads(
+        self,
+        encoded: Encoded,
+        taps: Taps,
+        shape: GridShape,
+        valid: Tensor | None,
+        *,
+        steps: tuple[int, ...],
+        points: bool,
+        queries: Tensor | None,
+    ) -> ModelOutput:
+        """Camera, dense and motion heads."""
+        poses = self.estimate_poses(taps, shape, valid)
+        fused = self.fuse_branches(taps, shape, steps)
+        skips = tuple(select_steps(skip, shape, steps) for skip in encoded.skips)
+        raw_depth, raw_points = self.predict_dense(fused, skips, shape, points)
+        lead = (shape.batch, len(steps), shape.views)
+        depth = depth_conf = world = world_conf = None
+        if raw_depth is not None:
+            depth, depth_conf = (x.unflatten(0, lead) for x in activate_depth(raw_depth))
+        if raw_points is not None:
+            world, world_conf = (x.unflatten(0, lead) for x in activate_points(raw_points))
+        motion = None
+        if self.config.motion is not None:
+            patches = taps.temporal[-1][:, self.specials :]
+            motion = self.motion_head(
+                patches, fused[-1], encoded.skips, shape, valid, steps, poses[-1], depth, queries
+            )
+        return ModelOutput(poses, depth, depth_conf, world, world_conf, motion)
+
+
+def check_steps(steps: tuple[int, ...] | None, count: int) -> tuple[int, ...]:
+    """Gives the dense steps, all where None.
+
+    Raises:
+        ValueError: they do not rise or are out of range.
+    """
+    if steps is None:
+        return tuple(range(count))
+    if list(steps) != sorted(set(steps)) or not steps or steps[0] < 0 or steps[-1] >= count:
+        raise ValueError(f"dense_steps must rise within 0..{count - 1}, got {steps}")
+    return steps
