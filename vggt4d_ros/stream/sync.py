@@ -48,11 +48,10 @@ class SyncReport:
 class _Waiting:
     """A frame in a queue."""
 
-    __slots__ = ("frame", "late", "seen_ns")
+    __slots__ = ("frame", "seen_ns")
 
-    def __init__(self, frame: Frame, late: bool) -> None:
+    def __init__(self, frame: Frame) -> None:
         self.frame = frame
-        self.late = late  # a newer set had gone on when it came
         self.seen_ns: int | None = None  # time of the first tick that found it here
 
 
@@ -81,7 +80,9 @@ class Synchronizer:
         self._timeline = Timeline(num_cameras, ledger)
         self._queues: list[list[_Waiting]] = [[] for _ in range(num_cameras)]
         self._stamps: list[list[int]] = [[] for _ in range(num_cameras)]  # of the queues
-        self._newest_set_ns: int | None = None
+        # of the set that went on last: oldest and newest stamp, cameras it lacked
+        self._last_span: tuple[int, int] | None = None
+        self._last_lacked: frozenset[int] = frozenset()
         self._came: list[deque[int]] = [deque(maxlen=_RATE_FRAMES) for _ in range(num_cameras)]
         self._spreads: deque[int] = deque(maxlen=_SPREAD_FRAMES * num_cameras)
 
@@ -142,11 +143,10 @@ class Synchronizer:
 
     def _insert(self, frame: Frame, sets: list[FrameSet]) -> None:
         camera, stamp = frame.camera, frame.stamp_ns
-        gone_ns = self._newest_set_ns
-        if gone_ns is not None and stamp <= gone_ns - self._tolerance_ns:
-            self._ledger.release((frame,), "late")  # no set newer than the last can take it
+        if self._is_late(frame):
+            self._ledger.release((frame,), "late")
             return
-        self._queues[camera].append(_Waiting(frame, gone_ns is not None and stamp <= gone_ns))
+        self._queues[camera].append(_Waiting(frame))
         self._stamps[camera].append(stamp)
         self._make_room(camera, sets)
         found = find_set(self._stamps, camera, self._tolerance_ns)
@@ -158,6 +158,14 @@ class Synchronizer:
         else:
             self._note_spread(camera, stamp)
         self._sweep(sets, None)
+
+    def _is_late(self, frame: Frame) -> bool:
+        if self._last_span is None:
+            return False
+        oldest, newest = self._last_span
+        if frame.camera in self._last_lacked:
+            return frame.stamp_ns <= oldest + self._tolerance_ns  # it could have been in that set
+        return frame.stamp_ns <= newest - self._tolerance_ns  # no newer set can take it
 
     def _make_room(self, camera: int, sets: list[FrameSet]) -> None:
         while len(self._queues[camera]) > self._queue_size:
@@ -213,7 +221,7 @@ class Synchronizer:
         if len(members) < self._needed:
             return False
         newest = max(self._stamps[camera][0] for camera in members)
-        return self._newest_set_ns is None or newest > self._newest_set_ns
+        return self._last_span is None or newest > self._last_span[1]
 
     def _is_due(self, members: list[int], now_ns: int | None) -> bool:
         if self._needed == self._count:
@@ -229,16 +237,17 @@ class Synchronizer:
 
     def _emit(self, members: Iterable[int], sets: list[FrameSet]) -> None:
         frames: list[Frame | None] = [None] * self._count
+        stamps = []
         for camera in members:
-            self._stamps[camera].pop(0)
+            stamps.append(self._stamps[camera].pop(0))
             frames[camera] = self._queues[camera].pop(0).frame
-        frame_set = FrameSet(tuple(frames))
-        self._newest_set_ns = frame_set.stamp_ns
-        sets.append(frame_set)
+        self._last_span = min(stamps), max(stamps)
+        self._last_lacked = frozenset(c for c, frame in enumerate(frames) if frame is None)
+        sets.append(FrameSet(tuple(frames)))
 
     def _drop_oldest(self, members: list[int]) -> None:
         oldest = min(members, key=lambda camera: self._stamps[camera][0])
-        self._drop_head(oldest, "late" if self._queues[oldest][0].late else "unmatched")
+        self._drop_head(oldest, "unmatched")
 
     def _drop_head(self, camera: int, cause: str) -> None:
         self._stamps[camera].pop(0)
@@ -248,7 +257,7 @@ class Synchronizer:
         for camera in range(self._count):
             while self._queues[camera]:
                 self._drop_head(camera, cause)
-        self._newest_set_ns = None
+        self._last_span = None
 
     def _note_spread(self, camera: int, stamp: int) -> None:
         """Notes the spread of the frames nearest to one that found no complete set."""

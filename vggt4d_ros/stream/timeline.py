@@ -65,7 +65,7 @@ class Timeline:
         if stamp <= 0:
             return self._drop(frame, "zero_stamp")
         if left is not None:
-            if newest is not None and newest < left < stamp:
+            if newest is not None and newest < left < stamp < left + BACKWARD_NS:
                 return self._drop(frame, "time_jump")  # sent before the jump, came after it
             self._left_ns[camera] = None
         near = newest is None or abs(stamp - newest) <= ASTRAY_NS
@@ -76,7 +76,7 @@ class Timeline:
             return self._drop(frame, "duplicate_stamp")
         if near and last is not None and stamp > last - BACKWARD_NS:
             self._behind[camera] += 1
-            if self._behind[camera] < MAX_BEHIND:
+            if self._behind[camera] < MAX_BEHIND and not self._aside[camera]:
                 return self._drop(frame, "out_of_order")
         return self._put_aside(frame)
 
