@@ -59,7 +59,8 @@ class CamerasConfig:
     )
     transport: str = option(
         "raw",
-        "raw: sensor_msgs/Image; compressed: sensor_msgs/CompressedImage on <image topic>/compressed",
+        "raw: sensor_msgs/Image; compressed: sensor_msgs/CompressedImage on "
+        "<image topic>/compressed",
         choices=("raw", "compressed"),
     )
     require_info: bool = option(
@@ -84,6 +85,13 @@ class SyncConfig:
         unit="s",
         minimum=0.0,
         maximum=10.0,
+    )
+    max_future_s: float = option(
+        1.0,
+        "Frames stamped later than this after the node's clock are dropped; 0: no limit",
+        unit="s",
+        minimum=0.0,
+        maximum=1e9,
     )
     queue_size: int = option(
         10, "Frames kept per camera while their set is incomplete", minimum=1, maximum=1000
@@ -111,7 +119,8 @@ class EngineConfig:
         choices=("vggt4d", "null"),
     )
     checkpoint: str = option(
-        "", "Checkpoint file or catalogue name; empty: the compact model that ships with the package"
+        "",
+        "Checkpoint file or catalogue name; empty: the compact model that ships with the package",
     )
     device: str = option(
         "auto", "auto, cpu, cuda or cuda:N; auto takes a GPU where there is one, and says so"
@@ -123,7 +132,8 @@ class EngineConfig:
     )
     image_size: int = option(
         0,
-        "Longer side of the network's image, a multiple of 14; 0: what the checkpoint was made for",
+        "Longer side of the network's image, a multiple of its patch size (release 14, compact "
+        "16); 0: what the checkpoint was made for",
         unit="px",
         minimum=0,
         maximum=2072,
@@ -159,7 +169,12 @@ class GeometryConfig:
         0.0, "Nearer points are invalid", unit="m", minimum=0.0, maximum=1e6, live=True
     )
     range_max: float = option(
-        0.0, "Farther points are invalid; 0: no limit", unit="m", minimum=0.0, maximum=1e6, live=True
+        0.0,
+        "Farther points are invalid; 0: no limit",
+        unit="m",
+        minimum=0.0,
+        maximum=1e6,
+        live=True,
     )
     dynamic_sigma: float = option(
         3.0,
@@ -179,19 +194,25 @@ class OutputConfig:
         live=True,
     )
     merged_rate_hz: float = option(
-        0.0, "Highest rate of ~/points; 0: every window", unit="Hz", minimum=0.0, maximum=1000.0,
+        0.0,
+        "Highest rate of ~/points; 0: every window",
+        unit="Hz",
+        minimum=0.0,
+        maximum=1000.0,
         live=True,
     )
     voxel_size: float = option(
-        0.02, "Voxel edge of ~/points; 0: every point", unit="m", minimum=0.0, maximum=100.0,
+        0.02,
+        "Voxel edge of ~/points; 0: every point",
+        unit="m",
+        minimum=0.0,
+        maximum=100.0,
         live=True,
     )
     markers_max: int = option(
         2000, "Arrows in ~/scene_flow/markers", minimum=0, maximum=100000, live=True
     )
-    path_length: int = option(
-        1000, "Poses kept in ~/path", minimum=1, maximum=1000000, live=True
-    )
+    path_length: int = option(1000, "Poses kept in ~/path", minimum=1, maximum=1000000, live=True)
     lazy: bool = option(True, "Skip work whose result nobody subscribes to", live=True)
 
 
@@ -340,8 +361,6 @@ def validate(config: Config) -> None:
             f"window.stride ({config.window.stride}) must not exceed window.length "
             f"({config.window.length}): frames between windows would never be used"
         )
-    if config.model.image_size % 14:
-        raise ConfigError(f"model.image_size must be a multiple of 14, got {config.model.image_size}")
     limits = config.geometry
     if limits.range_max and limits.range_max <= limits.range_min:
         raise ConfigError(

@@ -102,6 +102,7 @@ class Frame:
     image: LazyImage
     frame_id: str = ""  # optical frame
     model: CameraModel | None = None  # None: uncalibrated
+    received_ns: int = 0  # time.monotonic_ns() of its arrival; 0 where there was none
 
 
 @dataclass(frozen=True, slots=True, eq=False)
