@@ -106,9 +106,7 @@ def test_one_stamp_in_the_future_disturbs_nothing(min_cameras: int, off_ms: floa
 
 @pytest.mark.parametrize("off_ms", [10_000, 1e8, -10_000, -1e8])
 @pytest.mark.parametrize("first", [False, True])
-def test_one_camera_with_a_wrong_clock_does_not_stop_the_others(
-    off_ms: float, first: bool
-) -> None:
+def test_one_camera_with_a_wrong_clock_does_not_stop_the_others(off_ms: float, first: bool) -> None:
     run = SyncRun(3, SyncConfig(tolerance_s=0.02, min_cameras=2, deadline_s=0.05))
     healthy = list(steps(2, 0, 100))
     wrong = [off_ms + 40 * step for step in range(100)]

@@ -22,11 +22,11 @@ STREAM_CAUSES: dict[str, str] = {
     "queue_full": "more than sync.queue_size frames of the camera were waiting for their set",
     "unmatched": "too few other cameras had a frame within sync.tolerance_s",
     "superseded": "a newer window replaced its window before the network was free",
-    "stride": "it lies between two windows (window.stride)",
-    "incomplete_window": "a gap longer than window.max_gap_s came before its window was full",
     "time_jump": "time jumped back (bag loop, simulation reset) while it was waiting",
     "reset": "the stream was reset while it was waiting",
     "shutdown": "the stream was closed while it was waiting",
+    "incomplete_window": "a gap longer than window.max_gap_s came before its window was full",
+    "stride": "it lies between two windows (window.stride)",
 }
 _RANK = {cause: rank for rank, cause in enumerate(STREAM_CAUSES)}
 
