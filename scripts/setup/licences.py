@@ -23,8 +23,8 @@ Row = tuple[str, str, str]
 def main() -> None:
     """Prints the table or its summary."""
     parts = {
-        "Wheels of the ROS 2 prefix (the contents of the first are the ROS packages below)": wheels(),
-        "ROS packages (package.xml)": ros_packages(),
+        "Wheels the ROS 2 prefix is made of": wheels(),
+        "ROS packages in the first of them": ros_packages(),
         "Python packages": python_packages(),
     }
     if "--summary" in sys.argv[1:]:
@@ -94,15 +94,14 @@ def python_packages() -> list[Row]:
 def licence_of(dist: Distribution) -> str:
     """The licence in a package's metadata: expression, classifier or the first line of the text."""
     fields = dist.metadata
-    if expression := fields.get("License-Expression"):
-        return str(expression)
+    expressions = fields.get_all("License-Expression") or []
     classifiers = [
         value.split(" :: ")[-1]
         for value in fields.get_all("Classifier") or []
         if value.startswith("License :: ") and not value.endswith("OSI Approved")
     ]
-    text = fields.get("License", "").strip().split("\n")[0]
-    return " and ".join(classifiers) or text[:60] or "in its licence file"
+    texts = [text.strip().split("\n")[0][:60] for text in fields.get_all("License") or []]
+    return " and ".join(expressions or classifiers or texts) or "in its licence file"
 
 
 if __name__ == "__main__":

@@ -14,7 +14,11 @@ from ament_index_python.packages import PackageNotFoundError, get_package_prefix
 missing = []
 for element in ElementTree.parse(sys.argv[1]).getroot():
     name = element.text or ""
-    if not element.tag.endswith("depend") or element.get("condition") or name.startswith("python3-"):
+    if (
+        not element.tag.endswith("depend")
+        or element.get("condition")
+        or name.startswith("python3-")
+    ):
         continue
     try:
         get_package_prefix(name)

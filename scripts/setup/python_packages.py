@@ -10,7 +10,6 @@ an installed ROS: that machine's numpy and OpenCV stay, since its compiled packa
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -20,6 +19,8 @@ import urllib.request
 from importlib.metadata import PackageNotFoundError, requires, version
 from importlib.util import find_spec
 from pathlib import Path
+
+from pip._vendor.packaging.requirements import Requirement
 
 try:
     import tomllib
@@ -37,12 +38,12 @@ def main() -> int:
     project = tomllib.loads(PYPROJECT.read_text())["project"]
     extras = project["optional-dependencies"]
     wanted = project["dependencies"] + extras["eval"] + extras["download"] + extras["dev"]
-    torch = next(line for line in wanted if name_of(line) == "torch")
+    torch = next(line for line in wanted if Requirement(line).name == "torch")
     others = [line for line in wanted if line != torch]
     fixed = {}
     if beside_ros:
-        others = [line for line in others if not (name_of(line).startswith("opencv") and has_cv2())]
-        fixed = {name: installed(name) for name in ("numpy",) if installed(name)}
+        others = [line for line in others if "opencv" not in line or not has_cv2()]
+        fixed = {name: installed(name) for name in ("numpy", "scipy") if installed(name)}
     else:
         others.append("setuptools<80")  # torch asks for it, colcon-core bears no newer one
     with tempfile.NamedTemporaryFile("w", suffix=".txt") as constraints:
@@ -55,9 +56,9 @@ def main() -> int:
 def install_torch(requirement: str) -> int:
     """CUDA build where there is an NVIDIA GPU, else PyTorch's CPU build, else the plain one."""
     present = installed("torch")
-    if present:
+    if present and Requirement(requirement).specifier.contains(present, prereleases=True):
         say(f"torch {present} is there already")
-        return pip("install", "-qq", requirement)
+        return 0
     index = os.environ.get("VGGT4D_TORCH_INDEX")
     if index:
         say(f"torch from {index} (VGGT4D_TORCH_INDEX)")
@@ -80,12 +81,8 @@ def install_torch(requirement: str) -> int:
     # nothing imports it.
     status = pip("install", "--no-deps", requirement)
     needed = [line for line in requires("torch") or [] if "extra ==" not in line]
-    return status or pip("install", *(line for line in needed if name_of(line) != "triton"))
-
-
-def name_of(requirement: str) -> str:
-    """The package a requirement names."""
-    return re.split(r"[^A-Za-z0-9_.-]", requirement, maxsplit=1)[0].lower()
+    needed = [line for line in needed if Requirement(line).name != "triton"]
+    return status or pip("install", *needed)
 
 
 def installed(name: str) -> str | None:
@@ -122,11 +119,14 @@ def reachable(url: str) -> bool:
 
 
 def pip(command: str, *arguments: str) -> int:
-    """Runs pip, quietly where nobody watches its progress bars."""
+    """Runs pip: with its progress where somebody watches, else silent unless it fails."""
     call = [sys.executable, "-m", "pip", command, "--disable-pip-version-check", *arguments]
-    if not sys.stderr.isatty() and "-qq" not in arguments:
-        call.append("-qq")
-    return subprocess.run(call, stdout=sys.stderr, check=False).returncode
+    if sys.stderr.isatty() and "-qq" not in arguments:
+        return subprocess.run(call, stdout=sys.stderr, check=False).returncode
+    done = subprocess.run(call, capture_output=True, text=True, check=False)
+    if done.returncode:
+        sys.stderr.write(done.stderr)
+    return done.returncode
 
 
 def say(text: str) -> None:

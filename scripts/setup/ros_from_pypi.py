@@ -31,8 +31,8 @@ TREE_BUILT_AT = b"/workspace/jazzy_ws/install"
 MANIFEST = "share/vggt4d_ros_setup/files.json"
 FETCHED = "share/vggt4d_ros_setup/fetched.json"
 
-# Parts of the tree that a Python perception package needs nothing of: simulators, arms, controllers,
-# C++ helpers; and libssl and libcrypto of 2022, which LD_LIBRARY_PATH would put before the system's.
+# Parts of the tree that a perception package in Python does not use: simulators, arms, C++ tools;
+# and libssl and libcrypto of 2022, which LD_LIBRARY_PATH would put before the system's.
 UNUSED = re.compile(
     r"ackermann_msgs|angles|backward|benchmark.*|control_.*|controller_.*|crypto|ssl|dummy_filter"
     r"|exponential_filter|force_torque.*|generate_parameter_library.*|google_benchmark_vendor"
@@ -113,10 +113,11 @@ def origin(archive: zipfile.ZipFile) -> dict[str, str]:
     metadata = next(name for name in names if name.endswith(".dist-info/METADATA"))
     fields = HeaderParser().parsestr(archive.read(metadata).decode())
     licence = fields["License"]
-    if licence is None:  # a ROS package: it says so in its manifest
-        manifest = next(name for name in names if name.endswith("/package.xml"))
-        root = ElementTree.fromstring(archive.read(manifest))
-        licence = " and ".join(element.text or "" for element in root.iter("license"))
+    for name in names:  # a ROS package says it in its manifest
+        if name.endswith("/package.xml"):
+            root = ElementTree.fromstring(archive.read(name))
+            licence = " and ".join(element.text or "" for element in root.iter("license"))
+    licence = licence or "in its licence file"
     return {"name": fields["Name"], "version": fields["Version"], "licence": licence}
 
 
@@ -165,7 +166,7 @@ def package_of(name: str) -> str:
 
 
 def link_copies(folder: Path) -> None:
-    """Makes libfoo.so and libfoo.so.1 links again: a wheel holds them as copies of libfoo.so.1.2."""
+    """Makes libfoo.so and libfoo.so.1 links again: in a wheel they are copies of libfoo.so.1.2."""
     seen: dict[tuple[str, int], Path] = {}
     for path in sorted(folder.glob("*.so*"), key=lambda path: -len(path.name)):
         if path.is_symlink():

@@ -1,6 +1,6 @@
 # Copyright 2026 The vggt4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Stand-in for ROS 2's cv_bridge where ROS comes from PyPI, which lacks it; never installed elsewhere.
+"""Stand-in for ROS 2's cv_bridge where ROS comes from PyPI, which lacks it.
 
 It converts what the real one converts (mono, rgb, bgr with alpha, Bayer, yuv422, yuv422_yuy2; 8 and
 16 bit) and refuses what the real one refuses: there are no NV12, NV21 and NV24 in it.

@@ -64,7 +64,9 @@ def find(package_or_path: str, file_name: str | None) -> Path:
     if file_name is None:
         path = Path(package_or_path)
         if not path.is_file():
-            raise RuntimeError(f"{package_or_path!r} is no launch file; give PACKAGE FILE or a path")
+            raise RuntimeError(
+                f"{package_or_path!r} is no launch file; give PACKAGE FILE or a path"
+            )
         return path
     share = Path(get_package_share_directory(package_or_path))
     found = sorted(share.rglob(file_name))

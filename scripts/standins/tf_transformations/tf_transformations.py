@@ -101,7 +101,7 @@ def quaternion_inverse(quaternion: ArrayLike) -> Array:
 
 
 def quaternion_slerp(quat0: ArrayLike, quat1: ArrayLike, fraction: float) -> Array:
-    """The rotation ``fraction`` of the shorter way from ``quat0`` to ``quat1``, as a unit quaternion."""
+    """The unit quaternion at ``fraction`` of the shorter way from ``quat0`` to ``quat1``."""
     start = np.asarray(quat0, np.float64) / np.linalg.norm(quat0)
     end = np.asarray(quat1, np.float64) / np.linalg.norm(quat1)
     if start @ end < 0.0:
