@@ -32,7 +32,7 @@ def unpack_rgb(packed: Plane) -> NDArray[np.uint8]:
     """Gives RGB (..., 3) uint8 from packed colours (...); inverse of ``pack_rgb``."""
     bits = np.ascontiguousarray(packed).view(np.uint32)
     shifted = bits[..., None] >> np.array([16, 8, 0], dtype=np.uint32)
-    return (shifted & np.uint32(255)).astype(np.uint8)
+    return np.asarray(shifted & np.uint32(255), dtype=np.uint8)
 
 
 def _pack_image(rgb: NDArray[np.uint8], width: int, height: int) -> Plane:

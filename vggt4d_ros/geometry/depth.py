@@ -66,7 +66,7 @@ def metric_depth(
     """
     if not 0 < scale < np.inf:
         raise ValueError(f"scale must be positive and finite, got {scale}")
-    depth = np.multiply(frame.depth, np.float32(scale), out=out)
+    depth: Plane = np.asarray(np.multiply(frame.depth, np.float32(scale), out=out))
     low = max(np.float32(limits.range_min), np.finfo(np.float32).tiny)  # 0 is no depth
     high = np.float32(limits.range_max) if limits.range_max > 0 else np.finfo(np.float32).max
     threshold = np.float32(confidence_threshold(frame.depth_confidence, limits))

@@ -1,0 +1,165 @@
+# Copyright 2026 The vggt4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Cameras of one platform: one instant for all of them, and one pose of the platform.
+
+Cameras of a rig are hardly ever triggered at the same nanosecond. At 1 m/s five milliseconds are
+5 mm, as much as the noise that is to be averaged away, so poses are moved along the platform's
+own motion to a common instant before they are compared, and back afterwards.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vggt4d_ros.datatypes import Array
+from vggt4d_ros.geometry import se3
+from vggt4d_ros.geometry.robust import cauchy_weights, rms
+
+_MIN_SHIFT_NS = 20_000  # 20 us: 0.02 mm at 1 m/s
+
+
+def twists_between_steps(
+    poses: Array, stamps_ns: NDArray[np.int64], valid: NDArray[np.bool_]
+) -> Array:
+    """Gives the velocity (T, 6) at each step, in the moving frame's own axes; NaN where unknown.
+
+    Between valid steps it is constant; a step takes the mean of the spans around it.
+
+    Args:
+        poses: (T, 4, 4) of one moving frame.
+        stamps_ns: (T,)
+        valid: (T,)
+    """
+    result = np.full((len(poses), 6), np.nan)
+    steps = np.flatnonzero(valid)
+    spans = np.diff(stamps_ns[steps]) * 1e-9
+    if len(steps) < 2 or not (spans > 0).all():
+        return result
+    moves = se3.log(se3.inverse(poses[steps[:-1]]) @ poses[steps[1:]]) / spans[:, None]
+    before = np.concatenate([moves[:1], moves])
+    after = np.concatenate([moves, moves[-1:]])
+    result[steps] = 0.5 * (before + after)
+    return result
+
+
+def shift_poses(poses: Array, twists: Array, shifts_ns: NDArray[np.int64]) -> Array:
+    """Gives the poses (N, 4, 4) that moving frames have ``shifts_ns`` (N,) later.
+
+    A frame without a known velocity (NaN) is taken to stand still.
+    """
+    twist = np.where(np.isfinite(twists), twists, 0.0)
+    shifts = np.where(np.abs(shifts_ns) < _MIN_SHIFT_NS, 0, shifts_ns) * 1e-9
+    moved: Array = np.asarray(poses @ se3.exp(twist * shifts[:, None]), dtype=np.float64)
+    return moved
+
+
+def poses_at_set_stamps(
+    poses: Array,
+    stamps_ns: NDArray[np.int64],
+    set_stamps_ns: NDArray[np.int64],
+    valid: NDArray[np.bool_],
+) -> Array:
+    """Gives each camera's pose (T, V, 4, 4) at the stamp of its frame set.
+
+    Args:
+        poses: (T, V, 4, 4) at the frames' own stamps.
+        stamps_ns: (T, V)
+        set_stamps_ns: (T,)
+        valid: (T, V)
+    """
+    shifts = np.where(valid, set_stamps_ns[:, None] - stamps_ns, 0)
+    if np.abs(shifts).max(initial=0) < _MIN_SHIFT_NS:
+        return poses
+    result: Array = poses.copy()
+    for view in range(poses.shape[1]):
+        twists = twists_between_steps(poses[:, view], stamps_ns[:, view], valid[:, view])
+        known = np.flatnonzero(valid[:, view])
+        result[known, view] = shift_poses(poses[known, view], twists[known], shifts[known, view])
+    return result
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PlatformPoses:
+    """One pose of the platform per step, joined from all cameras whose place on it is known."""
+
+    local_from_base: Array  # (T, 4, 4); NaN where no camera speaks for it
+    cameras: NDArray[np.int64]  # (T,) how many cameras the pose rests on
+    residual_m: Array  # (T, V) camera centres against the rig; NaN where not compared
+    residual_rad: Array  # (T, V)
+
+
+def join_cameras(
+    local_from_cam: Array, valid: NDArray[np.bool_], base_from_cam: Array
+) -> PlatformPoses:
+    """Finds the platform's pose that fits its cameras best, robustly, at each step.
+
+    Rotations are averaged; the position is the mean over cameras of centre less turned lever arm,
+    which is the least-squares position for that rotation.
+
+    Args:
+        local_from_cam: (T, V, 4, 4) metres, cameras of a step at one instant.
+        valid: (T, V)
+        base_from_cam: (V, 4, 4) metres; NaN: not known.
+    """
+    known = valid & np.isfinite(base_from_cam).all(axis=(1, 2))
+    safe_rig = np.where(np.isfinite(base_from_cam), base_from_cam, np.eye(4))
+    safe_cam = np.where(known[..., None, None], local_from_cam, np.eye(4))
+    turns = safe_cam[..., :3, :3] @ np.swapaxes(safe_rig[:, :3, :3], -1, -2)  # local_from_base
+    lever = safe_rig[:, :3, 3]
+    weights: Array = np.asarray(known, dtype=np.float64)
+    some = known.any(axis=1)
+    rotation, position = _weighted_pose(turns, safe_cam[..., :3, 3], lever, weights)
+    for _ in range(5):
+        metres, radians = _residuals(rotation, position, turns, safe_cam[..., :3, 3], lever)
+        if (known.sum(axis=1) < 3).all():
+            break  # two cameras: neither can be told to be the wrong one
+        far = _relative(metres, known) + _relative(radians, known)
+        enough = known.sum(axis=1, keepdims=True) >= 3
+        weights = np.where(known, np.where(enough, cauchy_weights(far, 1.0), 1.0), 0.0)
+        rotation, position = _weighted_pose(turns, safe_cam[..., :3, 3], lever, weights)
+    metres, radians = _residuals(rotation, position, turns, safe_cam[..., :3, 3], lever)
+    compared = known & (known.sum(axis=1, keepdims=True) >= 2)
+    poses = se3.make_transform(rotation, position)
+    poses[~some] = np.nan
+    return PlatformPoses(
+        local_from_base=poses,
+        cameras=known.sum(axis=1),
+        residual_m=np.where(compared, metres, np.nan),
+        residual_rad=np.where(compared, radians, np.nan),
+    )
+
+
+def _weighted_pose(
+    turns: Array, centres: Array, lever: Array, weights: Array
+) -> tuple[Array, Array]:
+    """Gives rotations (T, 3, 3) and positions (T, 3) from weights (T, V)."""
+    share = weights / np.maximum(weights.sum(axis=1, keepdims=True), 1e-12)
+    share[~(weights.sum(axis=1) > 0)] = 1.0 / weights.shape[1]  # marked invalid by the caller
+    rotation = se3.nearest_rotation(np.einsum("tv,tvij->tij", share, turns))
+    places = centres - np.einsum("tij,vj->tvi", rotation, lever)
+    return rotation, np.einsum("tv,tvi->ti", share, places)
+
+
+def _residuals(
+    rotation: Array, position: Array, turns: Array, centres: Array, lever: Array
+) -> tuple[Array, Array]:
+    places = centres - np.einsum("tij,vj->tvi", rotation, lever)
+    metres = np.linalg.norm(places - position[:, None], axis=-1)
+    radians = se3.rotation_angle(np.swapaxes(rotation, -1, -2)[:, None] @ turns)
+    return metres, radians
+
+
+def _relative(distance: Array, known: NDArray[np.bool_]) -> Array:
+    """Gives distances as multiples of the typical one."""
+    typical = float(np.median(distance[known]))
+    return distance / max(typical, 1e-9)
+
+
+def camera_residuals(poses: PlatformPoses) -> tuple[Array, Array]:
+    """Gives the RMS residual of each camera (V,), m and rad; NaN where it was never compared."""
+    metres = [rms(column[np.isfinite(column)]) for column in poses.residual_m.T]
+    radians = [rms(column[np.isfinite(column)]) for column in poses.residual_rad.T]
+    return np.array(metres), np.array(radians)

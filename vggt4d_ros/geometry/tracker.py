@@ -1,0 +1,277 @@
+# Copyright 2026 The vggt4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Chains windows into one trajectory in a fixed frame, in metres where a scale is known."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from vggt4d_ros.datatypes import Array, Prediction, Rig, Window
+from vggt4d_ros.geometry import se3
+from vggt4d_ros.geometry.align import Alignment, Overlap, align
+from vggt4d_ros.geometry.notices import notices_of
+from vggt4d_ros.geometry.observation import DepthSamples, Observation, observe, sample_weights
+from vggt4d_ros.geometry.platform import Platform, rig_matrix, turned_only
+from vggt4d_ros.geometry.scale import GivenScale, ScaleEstimate, no_scale
+from vggt4d_ros.geometry.scale_filter import ScaleFilter
+from vggt4d_ros.geometry.scale_sources import carried_scale, measure_scale
+from vggt4d_ros.geometry.tracked import FIRST_WINDOW, TrackedWindow
+from vggt4d_ros.geometry.uncertainty import ChainCovariance
+
+Key = tuple[int, int]  # (view, stamp_ns): the same frame in every window
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Before:
+    """What is kept of the window before."""
+
+    world_from_cam: dict[Key, Array]  # (4, 4)
+    samples: dict[Key, tuple[DepthSamples, float]]  # depth of its dense frames, m per unit
+    world_from_base: Array  # (4, 4), newest
+    odom_from_base: Array | None  # (4, 4) at the same stamp, where the platform's motion is known
+
+
+class Tracker:
+    """Takes windows in order and says where the cameras and the platform are.
+
+    The network's world is another one in each window: its own origin, its own unit. The tracker
+    finds the unit (rig, motion or a given length, joined with the window before), puts the
+    cameras onto the rig, and lays the window over the one before by the frames both share.
+
+    Not thread-safe: one thread calls it.
+    """
+
+    def __init__(self) -> None:
+        self.reset(FIRST_WINDOW)
+
+    def reset(self, reason: str = "reset") -> None:
+        """Forgets the windows before: the next one starts a trajectory with its own fixed frame.
+
+        Args:
+            reason: appears in ``TrackedWindow.started``.
+        """
+        self._scale = ScaleFilter()
+        self._chain = ChainCovariance()
+        self._platform = Platform()
+        self._before: _Before | None = None
+        self._metric = False  # lengths are metres, since a source was found
+        self._why = reason
+
+    def dense_steps(self, window: Window, *, flow: bool) -> tuple[int, ...]:
+        """Gives the steps whose dense outputs this window's prediction should hold, ascending.
+
+        The newest, to publish; the newest one before it whose dense outputs the last window had,
+        to align on; for scene flow also the last but one. For windows that advance by one set
+        these are the newest two in all, by s sets and without flow steps T-1 and T-1-s.
+        """
+        steps, views = window.shape
+        wanted = {steps - 1}
+        if flow and steps > 1:
+            wanted.add(steps - 2)
+        known = self._before.samples if self._before is not None else {}
+        for step in reversed(range(steps - 1)):
+            frames = [window.frame(step, view) for view in range(views)]
+            if any(f is not None and (f.camera, f.stamp_ns) in known for f in frames):
+                wanted.add(step)
+                break
+        return tuple(sorted(wanted))
+
+    def update(
+        self,
+        window: Window,
+        prediction: Prediction,
+        rig: Rig | None = None,
+        *,
+        odom_from_cam: Array | None = None,
+        given: GivenScale | None = None,
+    ) -> TrackedWindow:
+        """Places one window in the fixed frame.
+
+        Args:
+            window: frames and stamps.
+            prediction: of this window.
+            rig: extrinsics; None: not known.
+            odom_from_cam: (T, V, 4, 4) metres, where the platform's motion had each camera at its
+                frame's own stamp; NaN: not known.
+            given: lengths that somebody knows.
+
+        Raises:
+            ValueError: shapes that do not belong together.
+        """
+        seen = observe(window, prediction)
+        base_from_cam = rig_matrix(rig, window.shape[1])
+        if odom_from_cam is not None and odom_from_cam.shape != (*window.shape, 4, 4):
+            raise ValueError(f"odom_from_cam must be (T, V, 4, 4), got {odom_from_cam.shape}")
+        if not seen.valid.any():
+            return self._nothing(seen)
+        scale = self._find_scale(seen, prediction, base_from_cam, odom_from_cam, given)
+        extrinsics = base_from_cam if self._metric else turned_only(base_from_cam)
+        placed = self._platform.place(seen, scale.value, extrinsics)
+        if placed.redefined and self._before is not None:
+            self._restart("the cameras' places on the platform became known or were lost")
+        odom_from_base = placed.odom_from_base(odom_from_cam)
+        alignment = self._align(seen, placed.local_from_cam, scale)
+        if alignment is not None:
+            fit, started = alignment.target_from_source, ""
+            world_from_local = se3.make_transform(fit.rotation, fit.translation)
+            self._chain.link(alignment)
+        elif self._before is not None:
+            world_from_local, started = self._bridge(
+                self._before, placed.local_from_base, odom_from_base
+            )
+        else:
+            world_from_local, started = _first_inverse(placed.local_from_base), self._why
+            self._chain.start(seen.median_depth * scale.value)
+        world_from_cam = world_from_local @ placed.local_from_cam
+        world_from_base = world_from_local @ placed.local_from_base
+        tracked = TrackedWindow(
+            valid=seen.valid,
+            invalid_reasons=seen.invalid_reasons,
+            world_from_cam=world_from_cam,
+            world_from_base=world_from_base,
+            stamps_ns=seen.set_stamps_ns,
+            covariance=self._chain.of_poses(world_from_base, placed.cameras, scale),
+            twist=placed.twist,
+            models=seen.models,
+            predicted_intrinsics=seen.predicted_intrinsics,
+            focal_ratio=seen.focal_ratio,
+            scale=scale,
+            alignment=alignment,
+            rig_residual_m=placed.residual_m,
+            rig_residual_rad=placed.residual_rad,
+            started=started,
+            warnings=notices_of(seen, scale, alignment, placed, started),
+        )
+        self._remember(seen, tracked, odom_from_base)
+        return tracked
+
+    def _find_scale(
+        self,
+        seen: Observation,
+        prediction: Prediction,
+        base_from_cam: Array,
+        odom_from_cam: Array | None,
+        given: GivenScale | None,
+    ) -> ScaleEstimate:
+        """Asks the sources, joins them with the window before, and notes when metres begin."""
+        poses: dict[Key, Array] = {}
+        samples: dict[Key, tuple[DepthSamples, float]] = {}
+        if self._before is not None:
+            poses, samples = self._before.world_from_cam, self._before.samples
+        carried = carried_scale(seen, poses, samples)
+        measured = measure_scale(seen, prediction, base_from_cam, odom_from_cam, given)
+        slots = list(zip(*np.nonzero(seen.valid), strict=True))
+        shared = sum(seen.key((int(t), int(v))) in poses for t, v in slots) / len(slots)
+        scale = self._scale.update(
+            carried.value if carried.known else None, carried.sigma, measured, shared
+        )
+        if scale.known and not self._metric:
+            if self._before is not None:
+                self._restart("a metric scale was found")
+            self._metric = True
+        elif self._metric and not carried.known and not measured.known:
+            self._restart("the metric scale was lost")
+            self._metric = False
+        return scale
+
+    def _restart(self, reason: str) -> None:
+        self._before = None
+        self._why = reason
+        self._platform.forget()
+
+    def _align(
+        self, seen: Observation, local_from_cam: Array, scale: ScaleEstimate
+    ) -> Alignment | None:
+        """Lays the window over the one before; None where they share no frame."""
+        if self._before is None:
+            return None
+        sources, targets, xs, ys, weights = [], [], [], [], []
+        for step, view in zip(*np.nonzero(seen.valid), strict=True):
+            slot = (int(step), int(view))
+            key = seen.key(slot)
+            target = self._before.world_from_cam.get(key)
+            if target is None:
+                continue
+            sources.append(local_from_cam[slot])
+            targets.append(target)
+            if slot in seen.samples and key in self._before.samples:
+                old, unit = self._before.samples[key]
+                now = seen.samples[slot]
+                weight = sample_weights(now, scale.value, old, unit)
+                usable = weight > 0
+                source = se3.transform_points(local_from_cam[slot], now.points(scale.value))
+                xs.append(source[usable])
+                ys.append(se3.transform_points(target, old.points(unit))[usable])
+                weights.append(weight[usable])
+        if not sources:
+            return None
+        return align(
+            Overlap(
+                source_from_cam=np.stack(sources),
+                target_from_cam=np.stack(targets),
+                source_points=np.concatenate([np.zeros((0, 3)), *xs]),
+                target_points=np.concatenate([np.zeros((0, 3)), *ys]),
+                weights=np.concatenate([np.zeros(0), *weights]),
+                dense_frames=len(xs),
+            )
+        )
+
+    def _bridge(
+        self, before: _Before, local_from_base: Array, odom_from_base: Array
+    ) -> tuple[Array, str]:
+        """Gives world_from_local for a window that shares nothing, and what bridged the gap."""
+        self._chain.bridge(before.world_from_base[:3, 3])
+        base_from_local = _first_inverse(local_from_base)
+        odom = odom_from_base[_placed(local_from_base)[0]]
+        gap = "no frame shared with the window before"
+        if before.odom_from_base is not None and np.isfinite(odom).all():
+            moved = se3.inverse(before.odom_from_base) @ odom
+            reason = f"{gap}: the platform's motion bridges the gap"
+            return before.world_from_base @ moved @ base_from_local, reason
+        return before.world_from_base @ base_from_local, f"{gap}: the pose was held over the gap"
+
+    def _remember(self, seen: Observation, tracked: TrackedWindow, odom_from_base: Array) -> None:
+        slots = [(int(t), int(v)) for t, v in zip(*np.nonzero(seen.valid), strict=True)]
+        newest = _placed(tracked.world_from_base)[-1]
+        odom = odom_from_base[newest]
+        self._before = _Before(
+            world_from_cam={seen.key(slot): tracked.world_from_cam[slot] for slot in slots},
+            samples={seen.key(s): (d, tracked.scale.value) for s, d in seen.samples.items()},
+            world_from_base=tracked.world_from_base[newest],
+            odom_from_base=odom if np.isfinite(odom).all() else None,
+        )
+
+    def _nothing(self, seen: Observation) -> TrackedWindow:
+        """A window without a single usable pose: says so and leaves the trajectory as it is."""
+        steps = len(seen.set_stamps_ns)
+        return TrackedWindow(
+            valid=seen.valid,
+            invalid_reasons=seen.invalid_reasons,
+            world_from_cam=seen.net_from_cam,
+            world_from_base=np.full((steps, 4, 4), np.nan),
+            stamps_ns=seen.set_stamps_ns,
+            covariance=np.full((steps, 6, 6), np.nan),
+            twist=np.full((steps, 6), np.nan),
+            models=seen.models,
+            predicted_intrinsics=seen.predicted_intrinsics,
+            focal_ratio=seen.focal_ratio,
+            scale=no_scale("no usable pose in the window"),
+            alignment=None,
+            rig_residual_m=math.nan,
+            rig_residual_rad=math.nan,
+            started="",
+            warnings=("no usable pose in the window",),
+        )
+
+
+def _placed(poses: Array) -> list[int]:
+    """Gives the steps at which the platform's pose (T, 4, 4) is known."""
+    return [int(i) for i in np.flatnonzero(np.isfinite(poses).all(axis=(1, 2)))]
+
+
+def _first_inverse(local_from_base: Array) -> Array:
+    """Gives base_from_local of the first step at which the platform's pose is known."""
+    return se3.inverse(local_from_base[_placed(local_from_base)[0]])

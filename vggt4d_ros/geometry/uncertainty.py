@@ -1,0 +1,74 @@
+# Copyright 2026 The vggt4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Covariance of a trajectory that is chained from window to window, from their residuals."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vggt4d_ros.datatypes import Array
+from vggt4d_ros.geometry.align import Alignment, covariance_at
+from vggt4d_ros.geometry.scale import ScaleEstimate
+
+# Before two windows have been compared: what a trained network does, roughly
+_FIRST_SIGMA_PER_DEPTH = 0.005
+_FIRST_SIGMA_RAD = 0.005
+_GAP_SIGMA = (1.0, 0.5)  # m, rad: of a pose that was held over a gap without shared frames
+_MEMORY = 0.8  # share of the older estimate of a frame's noise
+
+
+class ChainCovariance:
+    """What the links between windows add up to, and what each frame's own noise adds on top."""
+
+    def __init__(self) -> None:
+        self.start(math.nan)
+
+    def start(self, median_depth_m: float) -> None:
+        """Begins a trajectory, whose first pose is exact by definition."""
+        self._covariance: Array = np.zeros((6, 6))
+        self._centre: Array = np.zeros(3)
+        depth = median_depth_m if math.isfinite(median_depth_m) else 1.0
+        self._centre_sigma = _FIRST_SIGMA_PER_DEPTH * depth
+        self._rotation_sigma = _FIRST_SIGMA_RAD
+
+    def bridge(self, position: Array) -> None:
+        """Takes in a gap over which the pose was only held."""
+        metres, radians = _GAP_SIGMA
+        self._move(position)
+        self._covariance = self._covariance + np.diag([metres**2] * 3 + [radians**2] * 3)
+
+    def link(self, alignment: Alignment) -> None:
+        """Takes in one more window."""
+        self._move(alignment.centre)
+        self._covariance = self._covariance + alignment.covariance
+        new = (alignment.centre_sigma_m, alignment.rotation_sigma_rad)
+        self._centre_sigma, self._rotation_sigma = (
+            math.sqrt(_MEMORY * old**2 + (1 - _MEMORY) * now**2)
+            for old, now in zip((self._centre_sigma, self._rotation_sigma), new, strict=True)
+        )
+
+    def _move(self, centre: Array) -> None:
+        self._covariance = covariance_at(self._covariance, self._centre, centre)
+        self._centre = centre
+
+    def of_poses(
+        self, world_from_base: Array, cameras: NDArray[np.int64], scale: ScaleEstimate
+    ) -> Array:
+        """Gives (T, 6, 6) of poses (T, 4, 4) that rest on ``cameras`` (T,) each; NaN as the poses.
+
+        A wrong scale shifts a position by its share of the way from the origin, so that part is
+        fully correlated along the trajectory and not summed link by link.
+        """
+        result = np.full((len(world_from_base), 6, 6), np.nan)
+        own = np.diag([self._centre_sigma**2] * 3 + [self._rotation_sigma**2] * 3)
+        for step in np.flatnonzero(np.isfinite(world_from_base).all(axis=(1, 2))):
+            position = world_from_base[step, :3, 3]
+            chain = covariance_at(self._covariance, self._centre, position)
+            total = chain + own / max(int(cameras[step]), 1)
+            if scale.known:
+                total[:3, :3] += scale.sigma**2 * np.outer(position, position)
+            result[step] = 0.5 * (total + total.T)
+        return result
