@@ -35,7 +35,7 @@ environment_inputs() {
 # With --symlink-install an edited module needs no build, a new one does.
 workspace_inputs() {
   cd "$root"
-  cat .ros2/.stamp CMakeLists.txt package.xml msg/*.msg
+  cat .ros2/.stamp CMakeLists.txt package.xml msg/*.msg srv/*.srv
   find vggt4d_ros config launch rviz scripts -type f -not -name '*.pyc' | sort
 }
 
