@@ -53,7 +53,7 @@ class WindowAttention(Attention):
         return self.proj(out.transpose(2, 3).flatten(3))
 
     def _query_channels(self, step: int, low: int, high: int) -> Tensor:
-        """Time bias towards each step of the window, then 1 for the key's own; (1, heads, 1, w+1)."""
+        """Time bias to each step of the window, then 1 for the key's own; (1, heads, 1, w+1)."""
         first = low - step + self.window // 2
         bias = self.relative_time_bias[:, first : first + high - low]
         bias = functional.pad(bias, (0, self.window - (high - low)))  # no key is in these slots

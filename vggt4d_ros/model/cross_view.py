@@ -27,12 +27,16 @@ def fusion_blocks(config: ModelConfig, count: int | None = None) -> nn.ModuleLis
     )
 
 
-def attend_frames(block: Block, x: Tensor, rope: Rope, groups: int, valid: Tensor | None) -> Tensor:
+def attend_frames(
+    block: nn.Module, x: Tensor, rope: Rope, groups: int, valid: Tensor | None
+) -> Tensor:
     """Runs a block over groups of frames.
 
     Args:
-        x: (N, P, C) tokens of N frames; each run of N/groups frames attends to itself.
+        block: the block.
+        x: (N, P, C) tokens of N frames.
         rope: tables of one frame.
+        groups: each run of N/groups frames attends to itself.
         valid: (N,) bool, None where every frame is there.
     """
     count, tokens, dim = x.shape
@@ -63,6 +67,8 @@ class CrossViewGlobalFusion(nn.Module):
         """Puts camera and register tokens before patch tokens: (B*S, h*w, C) to (B*S, P, C).
 
         Args:
+            patches: tokens of all frames, time-major.
+            shape: of the grid.
             valid: (B, T, V) bool; the first valid frame of a window is its reference.
         """
         specials = torch.cat([self.camera_token, self.register_token], dim=2)[0]  # (2, 5, C)

@@ -124,7 +124,8 @@ class DptHead(nn.Module):
 
         Args:
             taps: four of (N, h*w, 2C), patch tokens only.
-            height, width: h and w, patches.
+            height: h, patches.
+            width: w, patches.
         """
         dtype = self.projects[0].weight.dtype
         size = (height * self.patch, width * self.patch)
@@ -152,6 +153,6 @@ def _add_positions(x: Tensor, aspect: float) -> Tensor:
 
 
 def in_chunks(head: Callable[[list[Tensor]], Tensor], taps: list[Tensor], chunk: int) -> Tensor:
-    """Runs a head over ``chunk`` frames at a time, which bounds its memory; frames are independent."""
+    """Runs a head over ``chunk`` frames at a time, which bounds its memory."""
     parts = [[tap[i : i + chunk] for tap in taps] for i in range(0, taps[0].shape[0], chunk)]
     return torch.cat([head(part) for part in parts]) if len(parts) > 1 else head(taps)

@@ -129,7 +129,7 @@ class StemEncoder(nn.Module):
 
     def forward(self, images: Tensor) -> Encoded:
         """Encodes normalised images (N, 3, H, W)."""
-        x = images.to(self.down[0].weight.dtype)
+        x = images.to(next(self.down.parameters()).dtype)
         skips = []
         for down, refine in zip(self.down, self.refine, strict=False):
             x = refine(down(x))

@@ -66,7 +66,7 @@ def is_reference(valid: Tensor) -> Tensor:
 
 
 def token_bias(valid: Tensor | None, tokens: int) -> Tensor | None:
-    """Logit bias of each key: (N, F) bool frames to (N, F*tokens) float32, None where all are there."""
+    """Logit bias of each key, (N, F*tokens) float32, of frames (N, F) bool; None: all are there."""
     if valid is None:
         return None
     bias = torch.where(valid, 0.0, MASKED)

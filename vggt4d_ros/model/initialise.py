@@ -8,7 +8,6 @@ from torch import nn
 
 from vggt4d_ros.model.camera_head import CameraHead
 from vggt4d_ros.model.encoder import DinoEncoder
-from vggt4d_ros.model.pyramid_head import PyramidHead, init_pyramid
 
 START_FOV = 1.0  # radians
 
@@ -30,15 +29,13 @@ def initialise(model: nn.Module) -> None:
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
     for module in model.modules():
-        if isinstance(module, PyramidHead):
-            init_pyramid(module)
-        elif isinstance(module, CameraHead):
+        if isinstance(module, CameraHead):
             _init_camera(module)
         elif isinstance(module, DinoEncoder):
             for parameter in (module.cls_token, module.pos_embed, module.register_tokens):
                 nn.init.trunc_normal_(parameter, std=0.02)
-        elif hasattr(module, "start"):
-            module.start()
+        elif callable(start := getattr(module, "start", None)):
+            start()
 
 
 def _init_camera(head: CameraHead) -> None:

@@ -71,8 +71,11 @@ def attend(
     kernels want) instead of a (L, L) mask, which would rule those kernels out.
 
     Args:
-        query, key, value: (N, heads, L, D).
-        query_bias, key_bias: (N or 1, heads or 1, L or 1, K).
+        query: (N, heads, L, D).
+        key: (N, heads, M, D).
+        value: (N, heads, M, D).
+        query_bias: (N or 1, heads or 1, L or 1, K).
+        key_bias: (N or 1, heads or 1, M, K).
     """
     if query_bias is None or key_bias is None:
         return functional.scaled_dot_product_attention(query, key, value)

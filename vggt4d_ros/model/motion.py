@@ -1,35 +1,192 @@
 # Copyright 2026 The vggt4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Motion heads on the spatiotemporal features."""
+"""Motion heads on the spatiotemporal features: flow both ways, dynamic mask, point tracks.
+
+They are not in the public release; a model without them has none of their tensors.
+"""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
+import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from vggt4d_ros.model.config import ModelConfig
-from vggt4d_ros.model.grid import GridShape
+from vggt4d_ros.model.dynamic_mask import CUES, DynamicMaskHead, motion_cues
+from vggt4d_ros.model.flow import (
+    CELLS,
+    DetailStem,
+    FeatureExtractor,
+    FlowEstimate,
+    FlowHead,
+    MotionFeatures,
+)
+from vggt4d_ros.model.grid import GridShape, select_steps
+from vggt4d_ros.model.tracks import TrackHead
+
+
+class FlowField(NamedTuple):
+    """Flow of F source steps in one direction of time, network pixels (du, dv)."""
+
+    steps: tuple[int, ...]  # source steps; the target is the next or the previous one
+    flow: Tensor  # (B, F, V, H, W, 2)
+    logits: Tensor  # (B, F, V, H, W), of being right
+    stages: list[Tensor]  # earlier estimates (B, F, V, h_k, w_k, 2), coarsest first
 
 
 class MotionOutput(NamedTuple):
-    x: Tensor
+    """Raw motion outputs; those with a missing frame on either side are finite and mean nothing."""
+
+    forward: FlowField | None  # t -> t+1; None where no dense step has a successor
+    backward: FlowField | None  # t -> t-1
+    dynamic: Tensor | None  # (B, D, V, H, W) logits
+    tracks: Tensor | None  # (B, N, T, 2) network pixels (u, v)
+    track_logits: Tensor | None  # (B, N, T), of being visible
+
+
+class MotionInput(NamedTuple):
+    """What the motion heads see."""
+
+    temporal: Tensor  # (B*S, h*w, 2C) patch tokens of the time branch
+    fused: Tensor  # (B*D*V, h*w, 2C) fused patch tokens of the dense frames
+    skips: tuple[Tensor, ...]  # maps of all B*S frames
+    pose: Tensor  # (B, T, V, 9)
+    depth: Tensor | None  # (B, D, V, H, W)
+    queries: Tensor | None  # (B, N, 4)
 
 
 class MotionHead(nn.Module):
+    """All motion heads; they share the matching features."""
+
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
+        assert config.motion is not None
+        stem = config.encoder.kind == "stem"
+        self.patch = config.patch_size
+        self.detail = None if stem else DetailStem(config.patch_size)
+        channels = config.encoder.channels if stem else DetailStem.channels
+        self.features = FeatureExtractor(config, channels)
+        self.flow = FlowHead(config)
+        self.dynamic = DynamicMaskHead(config) if config.motion.dynamic else None
+        self.tracks = TrackHead(config) if config.motion.tracks else None
 
     def forward(
+        self, seen: MotionInput, shape: GridShape, valid: Tensor | None, steps: tuple[int, ...]
+    ) -> MotionOutput:
+        """Motion of the dense steps, and tracks of the queries over all steps."""
+        ahead = tuple(step for step in steps if step + 1 < shape.steps)
+        behind = tuple(step for step in steps if step > 0)
+        needed = {*steps, *(step + 1 for step in ahead), *(step - 1 for step in behind)}
+        tracking = seen.queries is not None and self.tracks is not None
+        used = tuple(range(shape.steps)) if tracking else tuple(sorted(needed))
+        features = self.features(
+            select_steps(seen.temporal, shape, used),
+            tuple(select_steps(skip, shape, used) for skip in seen.skips),
+        )
+        within = shape._replace(steps=len(used))
+        pairs = [(used.index(s), used.index(s + 1)) for s in ahead]
+        pairs += [(used.index(s), used.index(s - 1)) for s in behind]
+        forward = backward = dynamic = None
+        estimate = None
+        if pairs:
+            estimate = self.flow(
+                _pick(features, within, tuple(a for a, _ in pairs)),
+                _pick(features, within, tuple(b for _, b in pairs)),
+            )
+            lead = (shape.batch, len(pairs), shape.views)
+            forward = self._field(estimate, lead, ahead, slice(0, len(ahead)))
+            backward = self._field(estimate, lead, behind, slice(len(ahead), len(pairs)))
+        if self.dynamic is not None:
+            quarter = select_steps(features.quarter, within, tuple(used.index(s) for s in steps))
+            cues = self._cues(estimate, seen, shape, valid, steps, (ahead, behind))
+            logits = self.dynamic(seen.fused, quarter, cues)[:, None]
+            dynamic = self._resize(logits)[:, 0].unflatten(0, (shape.batch, -1, shape.views))
+        tracks = track_logits = None
+        if seen.queries is not None and self.tracks is not None:
+            tracks, track_logits = self.tracks(
+                features, seen.queries, shape, self.flow.closeness.abs()
+            )
+        return MotionOutput(forward, backward, dynamic, tracks, track_logits)
+
+    def _resize(self, x: Tensor) -> Tensor:
+        """From 16 cells a patch to the patch's own pixels, (N, K, H, W)."""
+        if self.patch == CELLS:
+            return x
+        size = [n // CELLS * self.patch for n in x.shape[-2:]]
+        return functional.interpolate(x, size=size, mode="bilinear", align_corners=False)
+
+    def _field(
         self,
-        patches: Tensor,
-        fused: Tensor,
-        skips: tuple[Tensor, ...],
+        estimate: FlowEstimate,
+        lead: tuple[int, int, int],
+        steps: tuple[int, ...],
+        part: slice,
+    ) -> FlowField | None:
+        """The pairs ``part`` of an estimate, in network pixels; None where there are none."""
+        if not steps:
+            return None
+
+        def own(x: Tensor, scale: float) -> Tensor:
+            x = x.unflatten(0, lead)[:, part]
+            return x.permute(0, 1, 2, 4, 5, 3) * scale
+
+        pixels = self.patch / CELLS  # per finest cell
+        height = estimate.fine.shape[-2]
+        stages = [own(x, pixels * (height // x.shape[-2])) for x in estimate.stages]
+        flow = own(self._resize(estimate.fine), pixels)
+        return FlowField(steps, flow, own(self._resize(estimate.logits), 1.0)[..., 0], stages)
+
+    def _cues(
+        self,
+        estimate: FlowEstimate | None,
+        seen: MotionInput,
         shape: GridShape,
-        valid,
-        steps,
-        pose,
-        depth,
-        queries,
-    ):
-        return None
+        valid: Tensor | None,
+        steps: tuple[int, ...],
+        directions: tuple[tuple[int, ...], tuple[int, ...]],
+    ) -> list[Tensor]:
+        """Motion cues of the dense frames, forward and backward; zeros without a neighbour."""
+        size = (4 * shape.height, 4 * shape.width)
+        lead = (shape.batch, len(steps), shape.views)
+        depth = seen.fused.new_ones(*lead, *size)
+        if seen.depth is not None:
+            small = functional.interpolate(seen.depth.flatten(0, 1), size=size, mode="area")
+            depth = small.detach().unflatten(0, lead[:2])
+        pose = seen.pose.detach()
+        cues = []
+        for sign, sources in zip((1, -1), directions, strict=True):
+            found = seen.fused.new_zeros(*lead, CUES, *size)
+            if estimate is not None and sources:
+                first = 0 if sign > 0 else len(directions[0])
+                part = slice(first, first + len(sources))
+                count = (shape.batch, len(directions[0]) + len(directions[1]), shape.views)
+                own = [steps.index(s) for s in sources]
+                cue = motion_cues(
+                    estimate.quarter.unflatten(0, count)[:, part].flatten(0, 2),
+                    _quarter_logits(estimate).unflatten(0, count)[:, part].flatten(0, 2),
+                    depth[:, own].flatten(0, 2),
+                    pose[:, list(sources)].flatten(0, 2),
+                    pose[:, [s + sign for s in sources]].flatten(0, 2),
+                ).unflatten(0, (shape.batch, len(sources), shape.views))
+                if valid is not None:
+                    there = valid[:, [s + sign for s in sources]][..., None, None, None]
+                    cue = torch.where(there, cue, cue.new_zeros(()))
+                found = found.index_copy(1, torch.tensor(own, device=cue.device), cue)
+            cues.append(found.flatten(0, 2))
+        return cues
+
+
+def _quarter_logits(estimate: FlowEstimate) -> Tensor:
+    return functional.avg_pool2d(estimate.logits, 4)
+
+
+def _pick(features: MotionFeatures, shape: GridShape, steps: tuple[int, ...]) -> MotionFeatures:
+    """Features of the given steps, in the given order: (B*len(steps)*V, ...)."""
+
+    def pick(x: Tensor) -> Tensor:
+        frames = x.unflatten(0, (shape.batch, shape.steps, shape.views))
+        return frames[:, list(steps)].flatten(0, 2)
+
+    return MotionFeatures(*(pick(x) for x in features))

@@ -25,7 +25,7 @@ FOCAL = 1.0  # in image widths
 
 
 class NullPredictor:
-    """Same interface as ``Predictor``; arrays are made once per image size and shared, read-only."""
+    """As ``Predictor``; arrays are made once per image size and shared, read-only."""
 
     def __init__(self) -> None:
         self.warnings: tuple[str, ...] = (WARNING,)

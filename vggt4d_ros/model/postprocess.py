@@ -10,7 +10,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from vggt4d_ros.datatypes import FramePrediction
+from vggt4d_ros.model.motion import FlowField
 from vggt4d_ros.model.preprocess import Placement
+from vggt4d_ros.model.vggt4d import ModelOutput
 
 MIN_QUATERNION = 1e-6  # length
 MIN_FOV, MAX_FOV = 1e-3, np.pi - 1e-3  # radians
@@ -41,7 +44,7 @@ def to_array(values: Tensor) -> NDArray[np.float32]:
     return array
 
 
-def usable_pose(pose: NDArray[np.float64]) -> str:
+def unusable_pose(pose: NDArray[np.float64]) -> str:
     """Why a pose encoding (9,) is of no use; empty if it is."""
     if not np.isfinite(pose).all():
         return "pose is not finite"
@@ -85,7 +88,57 @@ def camera_matrix(pose: NDArray[np.float64], placement: Placement) -> NDArray[np
     )
 
 
-def flow_scale(placement: Placement, device: torch.device) -> Tensor:
-    """What turns network pixels of flow into camera pixels, (2, 1, 1)."""
+def frame_prediction(
+    output: ModelOutput,
+    placement: Placement,
+    at: tuple[int, int],
+    step: int,
+    neighbours: tuple[bool, bool],
+) -> FramePrediction:
+    """Dense outputs of one frame at the camera's own resolution.
+
+    Args:
+        output: of one window.
+        placement: where the frame lies in the network image.
+        at: the frame's index among the dense steps, and its view, both in the output's grid.
+        step: the frame's step in the output's grid.
+        neighbours: whether the same camera has a frame at the next and at the previous step.
+    """
+    where = (0, *at)
+    maps: dict[str, Tensor] = {}
+    if output.depth is not None and output.depth_conf is not None:
+        maps["depth"] = output.depth[where][None]
+        maps["depth_confidence"] = output.depth_conf[where][None]
+    if output.world_points is not None and output.world_points_conf is not None:
+        maps["points"] = output.world_points[where].permute(2, 0, 1)
+        maps["points_confidence"] = output.world_points_conf[where][None]
+    if output.motion is not None:
+        fields = (output.motion.forward, output.motion.backward)
+        for name, field, there in zip(("forward", "backward"), fields, neighbours, strict=True):
+            if field is not None and there:
+                maps |= _flow_maps(name, field, step, at[1], placement)
+        if output.motion.dynamic is not None:
+            maps["dynamic"] = output.motion.dynamic[where][None].sigmoid()
+    resampled = to_camera(torch.cat(list(maps.values())), placement) if maps else None
+    arrays: dict[str, NDArray[np.float32]] = {}
+    if resampled is not None:
+        parts = resampled.split([len(part) for part in maps.values()])
+        for name, part in zip(maps, parts, strict=True):
+            arrays[name] = to_array(part[0] if len(part) == 1 else part.permute(1, 2, 0))
+    if "depth" not in arrays:
+        size = (placement.camera_height, placement.camera_width)
+        arrays["depth"] = arrays["depth_confidence"] = np.full(size, np.nan, dtype=np.float32)
+    return FramePrediction(**arrays)
+
+
+def _flow_maps(
+    name: str, field: FlowField, step: int, view: int, placement: Placement
+) -> dict[str, Tensor]:
+    """Flow in camera pixels and its confidence."""
+    where = (0, field.steps.index(step), view)
     scale = [1 / placement.scale_x, 1 / placement.scale_y]
-    return torch.tensor(scale, device=device).view(2, 1, 1)
+    flow = field.flow[where].permute(2, 0, 1)
+    return {
+        f"flow_{name}": flow * torch.tensor(scale, device=flow.device).view(2, 1, 1),
+        f"flow_{name}_confidence": field.logits[where][None].sigmoid(),
+    }

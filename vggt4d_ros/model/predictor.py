@@ -17,7 +17,6 @@ from torch import Tensor
 
 from vggt4d_ros.config import EngineConfig
 from vggt4d_ros.datatypes import (
-    DecodeError,
     Frame,
     FramePrediction,
     FrameSet,
@@ -29,22 +28,19 @@ from vggt4d_ros.model.checkpoint import load_engine_model
 from vggt4d_ros.model.encoder import Encoded
 from vggt4d_ros.model.engine import EngineDescription, resolve_steps
 from vggt4d_ros.model.errors import EngineError, OutOfMemory
-from vggt4d_ros.model.grid import GridShape
 from vggt4d_ros.model.memory import memory_in_use
 from vggt4d_ros.model.postprocess import (
     camera_matrix,
-    flow_scale,
+    frame_prediction,
     pose_matrix,
-    to_array,
-    to_camera,
-    usable_pose,
+    unusable_pose,
 )
 from vggt4d_ros.model.precision import cast_trunk, choose_device, choose_precision
-from vggt4d_ros.model.preprocess import Placement, fitted_size, pad_to, place, resample, to_rgb
+from vggt4d_ros.model.preprocess import Placement, pad_to, resample, to_rgb
 from vggt4d_ros.model.token_cache import TokenCache
 from vggt4d_ros.model.vggt4d import VGGT4D, ModelOutput
+from vggt4d_ros.model.window_grid import Slot, WindowGrid
 
-Slot = tuple[int, int]  # (step, view)
 STAGES = ("preprocess", "encoder", "cross_view", "cross_time", "heads", "postprocess")
 
 
@@ -64,8 +60,12 @@ class Predictor:
         """Moves the model to the device.
 
         Args:
+            model: taken over; its weights change precision and place.
+            device: auto, cpu, cuda or cuda:N.
+            precision: auto, fp32, bf16 or fp16.
             image_size: longer side of the network image, pixels; 0: what the model is made for.
             checkpoint: where the weights came from, for the description.
+            warnings: what a user must know.
 
         Raises:
             EngineError: the device, precision or image size does not exist.
@@ -154,6 +154,7 @@ class Predictor:
         """Predicts a window.
 
         Args:
+            window: frames of T steps and V cameras, of any sizes, some missing.
             dense_steps: time steps whose dense outputs are wanted, negative from the end; None:
                 the newest. Flow to a neighbouring step needs no dense output of that step.
             points: whether the point map is wanted too (depth and pose give the same, better).
@@ -165,7 +166,7 @@ class Predictor:
         steps = resolve_steps(dense_steps, window.shape[0])
         try:
             with torch.inference_mode(), _memory_errors(self.device):
-                return _Run(self, window, steps, points).prediction()
+                return _Run(self, window, steps).prediction(points)
         except OutOfMemory:
             self._cache.clear()
             torch.cuda.empty_cache()
@@ -220,163 +221,65 @@ def _memory_errors(device: torch.device) -> Iterator[None]:
 class _Run:
     """One window on its way through the network."""
 
-    def __init__(
-        self, predictor: Predictor, window: Window, dense: tuple[int, ...], points: bool
-    ) -> None:
+    def __init__(self, predictor: Predictor, window: Window, dense: tuple[int, ...]) -> None:
         self.predictor = predictor
         self.model = predictor.model
-        self.window = window
-        self.dense = dense
-        self.points = points
         self.clock = _Clock(predictor.device)
-        self.reasons: dict[Slot, str] = {}
         with self.clock.stage("preprocess"):
-            self.placements = self._place()
+            patch = self.model.config.patch_size
+            self.grid = WindowGrid(window, predictor.image_size, patch)
+        self.window = window
+        self.dense = tuple(step for step in dense if step in self.grid.steps)
 
-    def _place(self) -> dict[Slot, Placement]:
-        """Decodes, and finds the common network image; slots without an image are left out."""
-        steps, views = self.window.shape
-        sizes: dict[Slot, tuple[int, int]] = {}
-        for slot in ((step, view) for step in range(steps) for view in range(views)):
-            frame = self.window.frame(*slot)
-            if frame is None:
-                self.reasons[slot] = "missing"
-                continue
-            try:
-                sizes[slot] = frame.image.rgb().shape[:2]
-            except DecodeError as error:
-                self.reasons[slot] = f"not decoded: {error.cause}"
-        patch, target = self.model.config.patch_size, self.predictor.image_size
-        fitted = {slot: fitted_size(*size, target, patch) for slot, size in sizes.items()}
-        if not fitted:
-            return {}
-        total = (max(h for h, _ in fitted.values()), max(w for _, w in fitted.values()))
-        return {slot: place(*sizes[slot], size, total) for slot, size in fitted.items()}
-
-    def prediction(self) -> Prediction:
+    def prediction(self, points: bool) -> Prediction:
         """Everything, in order."""
         steps, views = self.window.shape
         valid = np.zeros((steps, views), dtype=bool)
         poses = np.full((steps, views, 4, 4), np.nan)
         intrinsics = np.full((steps, views, 3, 3), np.nan)
         frames: dict[Slot, FramePrediction] = {}
-        if self.placements:
-            grid = _Grid(self.placements)
-            output = self._forward(grid)
+        reasons = self.grid.reasons
+        if self.grid.frames:
+            output = self._forward(points)
             with self.clock.stage("postprocess"):
                 raw = output.pose_enc[-1][0].double().cpu().numpy()  # (T', V', 9)
-                for slot, placement in self.placements.items():
-                    pose = raw[grid.index(slot)]
-                    reason = usable_pose(pose)
+                for slot, placement in self.grid.placements.items():
+                    pose = raw[self.grid.index(slot)]
+                    reason = unusable_pose(pose)
                     if reason:
-                        self.reasons[slot] = reason
+                        reasons[slot] = reason
                         continue
                     valid[slot] = True
                     poses[slot] = pose_matrix(pose)
                     intrinsics[slot] = camera_matrix(pose, placement)
                     if slot[0] in self.dense:
-                        frames[slot] = self._frame(output, grid, slot)
-        return Prediction(valid, poses, intrinsics, frames, self.reasons, self.clock.stage_ms)
+                        frames[slot] = self._frame(output, slot)
+        return Prediction(valid, poses, intrinsics, frames, reasons, self.clock.stage_ms)
 
-    def _forward(self, grid: _Grid) -> ModelOutput:
-        model, clock = self.model, self.clock
-        slots = list(self.placements)
-        frames = []
-        for slot in slots:
-            frame = self.window.frame(*slot)
-            assert frame is not None
-            frames.append((frame, self.placements[slot]))
-        encoded = self.predictor.encode(frames, self.window.shape[1], clock)
+    def _forward(self, points: bool) -> ModelOutput:
+        model, clock, grid = self.model, self.clock, self.grid
+        keys = [(frame, grid.placements[slot]) for slot, frame in grid.frames.items()]
+        frames = self.predictor.encode(keys, grid.views_in_window, clock)
+        shape = grid.shape
         with clock.stage("encoder"):
-            encoded = grid.assemble(dict(zip(slots, encoded, strict=True)))
-            some = next(iter(self.placements.values()))
-            patch = model.config.patch_size
-            shape = GridShape(
-                1,
-                len(grid.steps),
-                len(grid.views),
-                some.total_height // patch,
-                some.total_width // patch,
-            )
+            encoded = grid.assemble(dict(zip(grid.frames, frames, strict=True)))
             valid = grid.mask(self.predictor.device)
             tokens = model.cross_view_global_fusion.add_specials(encoded.tokens, shape, valid)
         with clock.stage("cross_view"):
             spatial = model.fuse_views(tokens, shape, valid)
         with clock.stage("cross_time"):
             taps = model.fuse_steps(tokens, spatial, shape, valid)
-        self.inner = tuple(grid.steps.index(step) for step in self.dense if step in grid.steps)
+        steps = tuple(step - grid.steps[0] for step in self.dense)
         with clock.stage("heads"):
-            return model.apply_heads(
-                encoded,
-                taps,
-                shape,
-                valid,
-                steps=self.inner,
-                points=self.points,
-                queries=None,
-            )
+            return model.apply_heads(encoded, taps, shape, valid, steps=steps, points=points)
 
-    def _frame(self, output: ModelOutput, grid: _Grid, slot: Slot) -> FramePrediction:
-        """Dense outputs of one frame at the camera's own resolution."""
-        step, view = grid.index(slot)
-        placement = self.placements[slot]
-        at = (0, self.inner.index(step), view)
-        maps: dict[str, Tensor] = {}
-        if output.depth is not None and output.depth_conf is not None:
-            maps["depth"] = output.depth[at][None]
-            maps["depth_confidence"] = output.depth_conf[at][None]
-        if output.world_points is not None and output.world_points_conf is not None:
-            maps["points"] = output.world_points[at].permute(2, 0, 1)
-            maps["points_confidence"] = output.world_points_conf[at][None]
-        if output.motion is not None:
-            maps |= _motion_maps(output, at, step, placement)
-        resampled = to_camera(torch.cat(list(maps.values())), placement)
-        arrays = {
-            name: to_array(part.permute(1, 2, 0) if len(part) > 1 else part[0])
-            for name, part in zip(
-                maps, resampled.split([len(part) for part in maps.values()]), strict=True
-            )
-        }
-        if "depth" not in arrays:
-            empty = np.full((placement.camera_height, placement.camera_width), np.nan, np.float32)
-            arrays["depth"] = arrays["depth_confidence"] = empty
-        return FramePrediction(**arrays)
-
-
-def _motion_maps(
-    output: ModelOutput, at: tuple[int, int, int], step: int, placement: Placement
-) -> dict[str, Tensor]:
-    return {}
-
-
-class _Grid:
-    """Steps and views that hold at least one frame; the rest of the window is left out."""
-
-    def __init__(self, placements: dict[Slot, Placement]) -> None:
-        self.slots = placements.keys()
-        first = min(step for step, _ in self.slots)
-        last = max(step for step, _ in self.slots)
-        # a step in between stays even if it is empty: it is a distance in time
-        self.steps = list(range(first, last + 1))
-        self.views = sorted({view for _, view in self.slots})
-
-    def index(self, slot: Slot) -> Slot:
-        """Where a slot of the window is in this grid."""
-        return self.steps.index(slot[0]), self.views.index(slot[1])
-
-    def mask(self, device: torch.device) -> Tensor | None:
-        """(1, T', V') bool; None where every slot holds a frame."""
-        valid = [[(step, view) in self.slots for view in self.views] for step in self.steps]
-        if all(map(all, valid)):
-            return None
-        return torch.tensor([valid], device=device)
-
-    def assemble(self, encoded: dict[Slot, Encoded]) -> Encoded:
-        """All frames of the grid, zeros where one is missing."""
-        some = next(iter(encoded.values()))
-        blank = Encoded(
-            some.tokens.new_zeros(some.tokens.shape), tuple(map(torch.zeros_like, some.skips))
+    def _frame(self, output: ModelOutput, slot: Slot) -> FramePrediction:
+        step, view = self.grid.index(slot)
+        neighbours = tuple((slot[0] + sign, slot[1]) in self.grid.frames for sign in (1, -1))
+        return frame_prediction(
+            output,
+            self.grid.placements[slot],
+            (self.dense.index(slot[0]), view),
+            step,
+            (neighbours[0], neighbours[1]),
         )
-        frames = [encoded.get((step, view), blank) for step in self.steps for view in self.views]
-        skips = tuple(torch.cat(level) for level in zip(*(f.skips for f in frames), strict=True))
-        return Encoded(torch.cat([frame.tokens for frame in frames]), skips)

@@ -84,7 +84,7 @@ def resample(pixels: Pixels, height: int, width: int) -> Pixels:
     if pixels.shape[:2] == (height, width):
         return pixels
     resized = Image.fromarray(pixels).resize((width, height), Image.Resampling.BICUBIC)
-    return np.asarray(resized)
+    return np.array(resized)
 
 
 def pad_to(pixels: Pixels, height: int, width: int) -> Pixels:
@@ -103,6 +103,8 @@ def preprocess(pixels: Pixels, target: int, mode: str = "fit", patch: int = 14) 
     Args:
         pixels: (H, W, 3) RGB or (H, W, 4) RGBA.
         target: longer side (fit, pad) or width (crop), a multiple of ``patch``.
+        mode: fit, crop or pad.
+        patch: both sides of the result are multiples of it (crop: both of a landscape image).
 
     Raises:
         ValueError: unknown mode or not an image.

@@ -5,21 +5,14 @@
 from __future__ import annotations
 
 from torch import Tensor, nn
-from torch.nn import functional
 
 from vggt4d_ros.model.config import ModelConfig
+from vggt4d_ros.model.correlation import enlarge
 from vggt4d_ros.model.encoder import ResidualConv
 from vggt4d_ros.model.layers import LayerNorm
 
 # keeps the exponential activations of an untrained or diverging network finite
 RAW_LIMIT = 10.0
-
-
-def enlarge(x: Tensor, factor: int) -> Tensor:
-    """Bilinear enlargement that keeps the image's borders where they are."""
-    return functional.interpolate(
-        x, scale_factor=float(factor), mode="bilinear", align_corners=False
-    )
 
 
 class PyramidHead(nn.Module):
@@ -44,6 +37,14 @@ class PyramidHead(nn.Module):
         self.depth_out = _output(fine[0], 2) if options.depth else None
         self.points_out = _output(fine[0], 4) if options.points else None
 
+    def start(self) -> None:
+        """Untrained, depth is near 1, points near the origin, confidence near 2."""
+        for output in (self.depth_out, self.points_out):
+            if output is not None:
+                last = output.get_submodule("3")
+                assert isinstance(last, nn.Conv2d)
+                nn.init.normal_(last.weight, std=1e-3)
+
     def forward(
         self, taps: list[Tensor], skips: tuple[Tensor, ...], height: int, width: int, points: bool
     ) -> tuple[Tensor | None, Tensor | None]:
@@ -52,7 +53,8 @@ class PyramidHead(nn.Module):
         Args:
             taps: each (N, h*w, 2C), patch tokens only.
             skips: maps of the same frames at 1/2, 1/4, 1/8.
-            height, width: h and w, patches.
+            height: h, patches.
+            width: w, patches.
             points: whether points are wanted.
         """
         x = sum(
@@ -65,8 +67,9 @@ class PyramidHead(nn.Module):
             x = enlarge(self.narrow[level](x), 2) + self.lateral[level](skips[level])
             x = self.merge[level](x)
         depth = None if self.depth_out is None else _bounded(self.depth_out(x))
-        wanted = points and self.points_out is not None
-        return depth, _bounded(self.points_out(x)) if wanted else None
+        if not points or self.points_out is None:
+            return depth, None
+        return depth, _bounded(self.points_out(x))
 
 
 def _output(channels: int, out: int) -> nn.Sequential:
@@ -81,11 +84,3 @@ def _output(channels: int, out: int) -> nn.Sequential:
 
 def _bounded(raw: Tensor) -> Tensor:
     return raw.float().clamp(-RAW_LIMIT, RAW_LIMIT)
-
-
-def init_pyramid(head: PyramidHead) -> None:
-    """Small first outputs: depth near 1, points near the origin, confidence near 2."""
-    for output in (head.depth_out, head.points_out):
-        if output is not None:
-            nn.init.normal_(output[3].weight, std=1e-3)
-            nn.init.zeros_(output[3].bias)

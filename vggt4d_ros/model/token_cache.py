@@ -47,8 +47,10 @@ class TokenCache:
         """Encodes frames, ``size`` at a time, or takes them from the last window.
 
         Args:
+            frames: all frames of the window, with their places.
             load: gives the image (3, H, W) of a frame.
             encoder: encodes (size, 3, H, W).
+            size: of each batch.
 
         Returns:
             One entry a frame, each of batch 1.

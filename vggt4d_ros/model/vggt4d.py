@@ -22,7 +22,7 @@ from vggt4d_ros.model.fusion import SpatiotemporalDenseFusion
 from vggt4d_ros.model.grid import GridShape, blank_missing, check_grid, select_steps, token_bias
 from vggt4d_ros.model.initialise import initialise
 from vggt4d_ros.model.layers import Rope, rope_tables
-from vggt4d_ros.model.motion import MotionHead, MotionOutput
+from vggt4d_ros.model.motion import MotionHead, MotionInput, MotionOutput
 from vggt4d_ros.model.pyramid_head import PyramidHead
 
 IMAGE_MEAN = (0.485, 0.456, 0.406)
@@ -53,12 +53,14 @@ class ModelOutput(NamedTuple):
 class VGGT4D(nn.Module):
     """4D-VGGT: encoder, two fusion branches, camera and dense heads, optional motion heads."""
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
         self.dense_chunk = 8  # frames that a DPT head sees at once
-        self.register_buffer("mean", torch.tensor(IMAGE_MEAN).view(3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(IMAGE_STD).view(3, 1, 1), persistent=False)
+        self.restore_constants()
         self.cross_view_global_fusion = CrossViewGlobalFusion(config)
         if config.arrangement != "spatial":
             self.cross_time_local_fusion = CrossTimeLocalFusion(config)
@@ -76,6 +78,11 @@ class VGGT4D(nn.Module):
             self.motion_head = MotionHead(config)
         initialise(self)
 
+    def restore_constants(self) -> None:
+        """Sets what is not in a checkpoint; a model from the meta device lacks it."""
+        for name, values in (("mean", IMAGE_MEAN), ("std", IMAGE_STD)):
+            self.register_buffer(name, torch.tensor(values).view(3, 1, 1), persistent=False)
+
     @property
     def specials(self) -> int:
         """Tokens before the patches of a frame: camera and registers."""
@@ -83,8 +90,10 @@ class VGGT4D(nn.Module):
 
     def encode(self, images: Tensor) -> Encoded:
         """Encodes images (N, 3, H, W), RGB in [0, 1], each on its own."""
-        encoded = self.cross_view_global_fusion.patch_embed((images - self.mean) / self.std)
-        assert isinstance(encoded, Encoded)
+        images = (images - self.mean) / self.std
+        encoded: Encoded = self.cross_view_global_fusion.patch_embed(images)
+        if self.config.motion is not None and self.motion_head.detail is not None:
+            encoded = encoded._replace(skips=self.motion_head.detail(images))
         return encoded
 
     def rope(self, shape: GridShape, device: torch.device) -> Rope:
@@ -206,9 +215,9 @@ class VGGT4D(nn.Module):
         *,
         steps: tuple[int, ...],
         points: bool,
-        queries: Tensor | None,
+        queries: Tensor | None = None,
     ) -> ModelOutput:
-        """Camera, dense and motion heads."""
+        """Camera, dense and motion heads; ``steps`` as ``dense_steps`` of ``forward``."""
         poses = self.estimate_poses(taps, shape, valid)
         fused = self.fuse_branches(taps, shape, steps)
         skips = tuple(select_steps(skip, shape, steps) for skip in encoded.skips)
@@ -221,10 +230,9 @@ class VGGT4D(nn.Module):
             world, world_conf = (x.unflatten(0, lead) for x in activate_points(raw_points))
         motion = None
         if self.config.motion is not None:
-            patches = taps.temporal[-1][:, self.specials :]
-            motion = self.motion_head(
-                patches, fused[-1], encoded.skips, shape, valid, steps, poses[-1], depth, queries
-            )
+            temporal = taps.temporal[-1][:, self.specials :]
+            seen = MotionInput(temporal, fused[-1], encoded.skips, poses[-1], depth, queries)
+            motion = self.motion_head(seen, shape, valid, steps)
         return ModelOutput(poses, depth, depth_conf, world, world_conf, motion)
 
 
