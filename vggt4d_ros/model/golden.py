@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,8 +21,10 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from vggt4d_ros.model.camera_head import decode_pose, encode_pose
+from vggt4d_ros.model.catalogue import sha256_of
 from vggt4d_ros.model.checkpoint import assign, check_tensors
 from vggt4d_ros.model.config import ModelConfig
+from vggt4d_ros.model.grid import check_grid
 from vggt4d_ros.model.preprocess import batch, preprocess
 from vggt4d_ros.model.release_format import config_from_release
 from vggt4d_ros.model.vggt4d import VGGT4D
@@ -77,10 +79,13 @@ def compare_case(path: Path) -> list[Difference]:
     """Compares one case, whatever kind it is.
 
     Raises:
-        ValueError: the files are of no known kind.
+        ValueError: the files are of no known kind or damaged.
     """
     about = json.loads(path.read_text(encoding="utf-8"))
-    tensors = load_file(path.with_suffix(".safetensors"))
+    data = path.with_suffix(".safetensors")
+    if "sha256" in about and sha256_of(data) != about["sha256"]:
+        raise ValueError(f"{data} is not the file that {path.name} describes (sha256 differs)")
+    tensors = load_file(data)
     if "model_config" in about:
         return list(_compare_model(about, tensors))
     if any(name.startswith("encode/") for name in tensors):
@@ -154,22 +159,41 @@ def _compare_model(about: Mapping[str, Any], tensors: dict[str, Tensor]) -> Iter
     images = tensors["input/images"][:, :, None]  # the release's list is a grid of one view
     with torch.inference_mode():
         output = model(images)
+        inner = _inner(model, images) if "aux/encoded_tokens" in tensors else {}
     pose = output.pose_enc[-1][:, :, 0]
     poses, intrinsics = decode_pose(pose, *images.shape[-2:])
-    ours: dict[str, Callable[[], Tensor]] = {
-        "pose_enc": lambda: pose,
-        "depth": lambda: output.depth[:, :, 0, ..., None],
-        "depth_conf": lambda: output.depth_conf[:, :, 0],
-        "world_points": lambda: output.world_points[:, :, 0],
-        "world_points_conf": lambda: output.world_points_conf[:, :, 0],
-        "extrinsics": lambda: poses,
-        "intrinsics": lambda: intrinsics,
+    ours = {
+        "pose_enc": pose,
+        "depth": output.depth[:, :, 0, ..., None],
+        "depth_conf": output.depth_conf[:, :, 0],
+        "world_points": output.world_points[:, :, 0],
+        "world_points_conf": output.world_points_conf[:, :, 0],
+        "extrinsics": poses,
+        "intrinsics": intrinsics,
     }
-    for name, give in ours.items():
-        yield _difference(name, give(), tensors[f"output/{name}"])
-    if "aux/pose_enc_list" in tensors:
+    for name, value in ours.items():
+        yield _difference(name, value, tensors[f"output/{name}"])
+    if inner:
         every = torch.stack([pose[:, :, 0] for pose in output.pose_enc])
         yield _difference("pose_enc_list", every, tensors["aux/pose_enc_list"])
+    for name, value in inner.items():
+        yield _difference(name, value, tensors[f"aux/{name}"])
+
+
+def _inner(model: VGGT4D, images: Tensor) -> dict[str, Tensor]:
+    """Tokens on their way through the network, which say where an error starts."""
+    shape = check_grid(images, None, model.config.patch_size)
+    encoded = model.encode(images.flatten(0, 2))
+    tokens = model.cross_view_global_fusion.add_specials(encoded.tokens, shape, None)
+    taps = model.fuse_steps(tokens, model.fuse_views(tokens, shape, None), shape, None)
+    fused = model.spatiotemporal_dense_fusion(taps.spatial, taps.temporal)
+    groups = {"spatial": taps.spatial, "temporal": taps.temporal, "fused": fused}
+    lead = (shape.batch, shape.frames)
+    return {"encoded_tokens": tokens} | {
+        f"{kind}_tap_{index}": tap.unflatten(0, lead)
+        for kind, group in groups.items()
+        for index, tap in enumerate(group)
+    }
 
 
 def _compare_poses(about: Mapping[str, Any], tensors: dict[str, Tensor]) -> Iterator[Difference]:
