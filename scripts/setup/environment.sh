@@ -120,7 +120,7 @@ find_python312() {
   [ -n "${python:-}" ] || die "no Python 3.12, which ROS 2 Jazzy from PyPI needs. Ubuntu 24.04: sudo apt-get install" \
     "python3.12-venv python3.12-dev; elsewhere: pyenv install 3.12, or uv python install 3.12, or PYTHON312=FILE"
   "$python" -c 'import os, sys, sysconfig; sys.exit(not os.path.exists(sysconfig.get_path("include") + "/Python.h"))' \
-    || need python3.12-dev
+    || { say "$python has no Python.h"; need python3.12-dev; }
 }
 
 make_venv() {   # make_venv PYTHON [OPTION]
