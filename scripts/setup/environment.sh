@@ -68,8 +68,8 @@ need_tools() {
   command -v g++ >/dev/null || need g++
   command -v make >/dev/null || need make
   free=$(df --output=avail -BM "$root" | tail -1 | tr -dc 0-9)
-  [ "$free" -ge "${VGGT4D_DISK_MB:-7000}" ] || compgen -G "$env/lib/python3*/site-packages/torch" >/dev/null \
-    || die "7000 MB of disk are needed, $free MB are free in $root (VGGT4D_DISK_MB=N sets another limit)"
+  [ "$free" -ge "${VGGT4D_DISK_MB:-8000}" ] || compgen -G "$env/lib/python3*/site-packages/torch" >/dev/null \
+    || die "8000 MB of disk are needed, $free MB are free in $root (VGGT4D_DISK_MB=N sets another limit)"
 }
 
 # ---------------------------------------------------------------- ROS 2 Jazzy from PyPI
