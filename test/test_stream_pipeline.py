@@ -53,7 +53,8 @@ def test_the_newest_window_is_taken_and_the_replaced_one_counted() -> None:
 
     assert window_ms(window) == [(80, 80), (120, 120)]
     counts = stream.counts()
-    assert (counts.sets, counts.windows, counts.windows_done) == (4, 3, 1)
+    assert (counts.sets, counts.partial_sets) == (4, 0)
+    assert (counts.windows, counts.windows_done) == (3, 1)
     assert counts.windows_dropped == {"superseded": 2}
     assert counts.frames.dropped == {"superseded": 4}  # those of 0 and 40; the rest was used
 

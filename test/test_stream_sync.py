@@ -226,6 +226,26 @@ def test_report_tells_rate_age_and_spread_of_cameras_that_never_match() -> None:
     assert [camera.behind_ns for camera in report.cameras] == [45 * MS, 0]
 
 
+def test_report_finds_the_best_spread_though_one_camera_lags() -> None:
+    run = SyncRun(2, ALL)
+    run.add_all([(0, 0), (0, 100), (0, 200)])
+
+    for step in range(10):
+        run.add(1, 100 * step + 45)
+        run.add(0, 100 * step + 300)
+
+    assert run.sync.report().best_spread_ns == 45 * MS
+
+
+def test_report_gives_the_rate_again_after_time_has_gone_back() -> None:
+    run = SyncRun(1, ALL)
+    run.add_all([(0, 9000 + 100 * step) for step in range(5)])
+
+    run.add_all([(0, 50 * step) for step in range(5)])
+
+    assert run.sync.report().cameras[0].rate_hz == pytest.approx(20.0)
+
+
 def test_report_knows_no_spread_while_a_camera_has_never_come() -> None:
     run = SyncRun(3, ALL)
     run.add(0, 0)

@@ -76,6 +76,16 @@ def test_one_late_frame_is_no_time_jump(late_ms: float) -> None:
     assert run.dropped == {"out_of_order": 1}
 
 
+def test_now_and_then_a_late_frame_is_no_time_jump_however_many_come() -> None:
+    run = SyncRun(1, ALL)
+
+    run.add_all([(0, 100), (0, 60), (0, 140), (0, 61), (0, 180), (0, 62), (0, 63), (0, 220)])
+
+    assert run.jumps == []
+    assert run.sets == [(100,), (140,), (180,), (220,)]
+    assert run.dropped == {"out_of_order": 4}
+
+
 def test_late_frames_of_all_cameras_at_once_are_no_time_jump() -> None:
     run = SyncRun(3, ALL)
     healthy = list(steps(3, 0, 60))
