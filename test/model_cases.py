@@ -51,8 +51,10 @@ def lively(config: ModelConfig, seed: int = 0) -> VGGT4D:
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             noise = torch.randn(parameter.shape, generator=generator)
-            spread = 0.02 if parameter.ndim > 1 and "start" not in name else 0.1
-            parameter += spread * noise
+            if name.endswith("gamma"):
+                parameter += 0.3  # a fresh residual branch hardly counts
+            spread = {"relative_time_bias": 0.7, "camera_token": 0.5}.get(name.rpartition(".")[2])
+            parameter += noise * (spread or (0.02 if parameter.ndim > 1 else 0.1))
     return model
 
 

@@ -61,6 +61,10 @@ class ResidualConvUnit(nn.Module):
         self.conv1 = nn.Conv2d(channels, channels, 3, padding=1)
         self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
 
+    def start(self) -> None:
+        """Untrained, it changes little, so that a stack of them stays bounded."""
+        nn.init.normal_(self.conv2.weight, std=1e-3)
+
     def forward(self, x: Tensor) -> Tensor:
         """Refines (N, C, h, w)."""
         x = functional.relu(x)
@@ -118,6 +122,12 @@ class DptHead(nn.Module):
             ]
         )
         self.scratch = Scratch(options.features, channels, out)
+
+    def start(self) -> None:
+        """Untrained, outputs are near zero, which is depth 1 and confidence 2."""
+        last = self.scratch.output_conv2.get_submodule("2")
+        assert isinstance(last, nn.Conv2d)
+        nn.init.normal_(last.weight, std=1e-3)
 
     def forward(self, taps: list[Tensor], height: int, width: int) -> Tensor:
         """Raw output (N, out, H, W).

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from vggt4d_ros.model.config import ModelConfig
-from vggt4d_ros.model.layers import Block, LayerNorm, rope_tables
+from vggt4d_ros.model.layers import Block, Conv2d, GroupNorm, LayerNorm, rope_tables
 
 
 class Encoded(NamedTuple):
@@ -26,11 +26,11 @@ class PatchConv(nn.Module):
 
     def __init__(self, dim: int, patch: int) -> None:
         super().__init__()
-        self.proj = nn.Conv2d(3, dim, kernel_size=patch, stride=patch)
+        self.proj = Conv2d(3, dim, kernel_size=patch, stride=patch)
 
     def forward(self, images: Tensor) -> Tensor:
         """Maps (N, 3, H, W) to (N, h*w, C)."""
-        return self.proj(images.to(self.proj.weight.dtype)).flatten(2).transpose(1, 2)
+        return self.proj(images).flatten(2).transpose(1, 2)
 
 
 class ConvEncoder(PatchConv):
@@ -92,9 +92,9 @@ class ResidualConv(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.norm = nn.GroupNorm(8, channels)
-        self.conv1 = nn.Conv2d(channels, channels, 3, padding=1)
-        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
+        self.norm = GroupNorm(8, channels)
+        self.conv1 = Conv2d(channels, channels, 3, padding=1)
+        self.conv2 = Conv2d(channels, channels, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
         """Refines (N, C, H, W)."""
@@ -109,7 +109,7 @@ class StemEncoder(nn.Module):
         dim, options = config.embed_dim, config.encoder
         levels = (3, *options.channels, dim)
         self.down = nn.ModuleList(
-            nn.Conv2d(a, b, 4, stride=2, padding=1)
+            Conv2d(a, b, 4, stride=2, padding=1)
             for a, b in zip(levels, levels[1:], strict=False)
         )
         self.refine = nn.ModuleList(ResidualConv(channels) for channels in options.channels)
@@ -129,11 +129,11 @@ class StemEncoder(nn.Module):
 
     def forward(self, images: Tensor) -> Encoded:
         """Encodes normalised images (N, 3, H, W)."""
-        x = images.to(next(self.down.parameters()).dtype)
+        x = images
         skips = []
         for down, refine in zip(self.down, self.refine, strict=False):
             x = refine(down(x))
-            skips.append(x)
+            skips.append(x.float())
         x = self.down[-1](functional.relu(x))
         height, width = x.shape[-2:]
         x = x.flatten(2).transpose(1, 2).float()

@@ -103,6 +103,22 @@ class LayerNorm(nn.LayerNorm):
         return super().forward(x.to(dtype))
 
 
+class GroupNorm(nn.GroupNorm):
+    """Group norm that computes in its own (float32) precision whatever comes in."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalises (N, C, H, W)."""
+        return super().forward(x.to(self.weight.dtype))
+
+
+class Conv2d(nn.Conv2d):
+    """Convolution that casts its input to its own precision."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Filters (N, C, H, W)."""
+        return super().forward(x.to(self.weight.dtype))
+
+
 class LayerScale(nn.Module):
     """Learned gain per channel."""
 
