@@ -18,10 +18,11 @@ import numpy as np
 
 from vggt4d_ros.datatypes import Array
 from vggt4d_ros.geometry import se3
-from vggt4d_ros.geometry.robust import cauchy_weights, rms, weighted_median
+from vggt4d_ros.geometry.robust import cauchy_weights, rms
 from vggt4d_ros.geometry.scale import SAMPLES_PER_FRAME
 
 _ITERATIONS = 8
+_STEADY_RAD = 1e-6
 _MIN_SIGMA_RAD = 2e-4
 _MIN_SIGMA_PER_DISTANCE = 2e-4  # of the points' median distance from their centre
 
@@ -88,7 +89,9 @@ def align(overlap: Overlap, scale: float | None = 1.0) -> Alignment:
     fit = terms.first
     for _ in range(_ITERATIONS):
         terms.weigh(fit)
-        fit = terms.solve(scale)
+        last, fit = fit, terms.solve(scale)
+        if float(np.abs(fit.rotation - last.rotation).max()) < _STEADY_RAD:
+            break
     terms.weigh(fit)
     ratio = terms.solve(None).scale / fit.scale
     inliers = terms.point_weights > 0.3 * np.maximum(overlap.weights, 1e-12)
@@ -169,8 +172,7 @@ class _Terms:
             # weights stand for precision, so distances are compared after division by it
             typical = np.sqrt(np.median(overlap.weights))
             normed = self.point_distance * np.sqrt(overlap.weights) / typical
-            sigma = weighted_median(normed, np.ones(len(normed))) / 1.54
-            self.sigma_point = max(sigma, self._floor_m)
+            self.sigma_point = max(float(np.median(normed)) / 1.54, self._floor_m)
             self.point_weights = overlap.weights * cauchy_weights(normed, 1.7 * self.sigma_point)
 
     def _precision(self) -> tuple[Array, float, float]:

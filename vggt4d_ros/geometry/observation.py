@@ -14,7 +14,7 @@ from vggt4d_ros.geometry import se3
 from vggt4d_ros.geometry.camera_info import fit_to_image
 from vggt4d_ros.geometry.pinhole import model_from_matrix, ray_planes
 
-_SAMPLES = 768  # depth samples per frame, e.g. every 20th pixel of 640 x 480
+_SAMPLES = 400  # depth samples per frame, e.g. every 27th pixel of 640 x 480
 _MAX_LENGTH = 1e6  # network units; trained networks stay below 1e3
 Slot = tuple[int, int]  # (step, view)
 

@@ -93,8 +93,12 @@ def rotation_vector(rotation: Array) -> Array:
 
 
 def rotation_angle(rotation: Array) -> Array:
-    """Gives the angle (...) of rotations (..., 3, 3), rad in [0, pi]."""
-    return np.asarray(np.linalg.norm(rotation_vector(rotation), axis=-1), dtype=np.float64)
+    """Gives the angle (...) of rotations (..., 3, 3), rad in [0, pi].
+
+    From |R - I|_F = 2 sqrt(2) sin(angle / 2), exact also where the trace is not: near zero.
+    """
+    distance = np.linalg.norm(rotation - np.eye(3), axis=(-2, -1))
+    return np.asarray(2.0 * np.arcsin(np.minimum(distance / np.sqrt(8.0), 1.0)), dtype=np.float64)
 
 
 def mean_rotation(rotations: Array, weights: Array | None = None) -> Array:

@@ -1,0 +1,211 @@
+# Copyright 2026 The vggt4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Displacement of points between two frames of a camera, for any part of the pixels.
+
+Planes instead of vectors, and OpenCV where a pixel is looked up: this is most of the work of a
+window after the network. A part of the pixels at a time keeps the planes in the cache.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from vggt4d_ros.datatypes import Array, CameraModel
+from vggt4d_ros.geometry import se3
+from vggt4d_ros.geometry.flow_noise import FlowOptions, NoisePlanes
+from vggt4d_ros.geometry.pinhole import check_size, is_distorted, ray_planes
+
+Plane = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DenseView:
+    """Depth of one frame and where it was taken."""
+
+    depth: Plane  # (H, W) metres along z, NaN invalid
+    model: CameraModel
+    world_from_cam: Array  # (4, 4) metres
+    stamp_ns: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Displacement:
+    """Displacements of some pixels' points from the other frame to the one, in its camera axes."""
+
+    moved: list[Plane]  # x, y, z, m; NaN where unknown or occluded
+    points: list[Plane]  # x, y, z, m, where the points are
+    noise: NoisePlanes
+
+    def take_out(self, twist: Array) -> None:
+        """Takes the displacement of a small motion (6,) m, rad of the still scene out, in place."""
+        x, y, z = self.points
+        tx, ty, tz, rx, ry, rz = (float(value) for value in twist)
+        for plane, first, second, a, b, c in (
+            (self.moved[0], z, y, ry, -rz, tx),
+            (self.moved[1], x, z, rz, -rx, ty),
+            (self.moved[2], y, x, rx, -ry, tz),
+        ):
+            plane -= np.asarray(cv2.addWeighted(first, a, second, b, c), dtype=np.float32)
+
+
+class FramePair:
+    """Two frames of a camera and the optical flow between them.
+
+    Args:
+        one: the frame whose pixels are asked for.
+        other: an earlier or a later frame.
+        flow_to_other: (H, W, 2) pixels.
+        flow_back: (H, W, 2) pixels of ``other``; None: not known.
+        options: assumed noise.
+
+    Raises:
+        ValueError: sizes that do not fit, frames of one stamp, or poses that are not finite.
+    """
+
+    def __init__(
+        self,
+        one: DenseView,
+        other: DenseView,
+        flow_to_other: Plane,
+        flow_back: Plane | None,
+        options: FlowOptions,
+    ) -> None:
+        _check(one, other, flow_to_other, flow_back)
+        self._one, self._other, self._options = one, other, options
+        self._flow = flow_to_other
+        self._back = None if flow_back is None else _planes(flow_back)
+        self._rays = ray_planes(one.model)
+        self._bordered = cv2.copyMakeBorder(one.depth, 1, 1, 1, 1, cv2.BORDER_REPLICATE)
+        known = np.isfinite(other.depth)
+        whole = bool(known.all())
+        self._known = None if whole else known.astype(np.float32)
+        self._other_depth = other.depth if whole else np.where(known, other.depth, np.float32(0))
+        self._one_from_other = se3.inverse(one.world_from_cam) @ other.world_from_cam
+
+    def displacement(self, rows: slice, columns: slice) -> Displacement:
+        """Gives the displacement of the pixels in ``rows`` and ``columns`` of ``one``."""
+        part = (rows, columns)
+        height, width = self._one.depth.shape
+        u = np.arange(width, dtype=np.float32)[None, columns] + self._flow[rows, columns, 0]
+        v = np.arange(height, dtype=np.float32)[rows, None] + self._flow[rows, columns, 1]
+        depth = np.ascontiguousarray(self._one.depth[part])
+        other_depth, doubt = self._sample_depth(u, v)
+        points = [self._rays[0][part] * depth, self._rays[1][part] * depth, depth]
+        moved = self._points(u, v, other_depth)
+        for plane, point in zip(moved, points, strict=True):
+            np.subtract(point, plane, out=plane)
+        noise = NoisePlanes.build(
+            depth,
+            other_depth,
+            doubt,
+            self._slope(rows, columns),
+            self._flow_error(part, u, v),
+            focal=float(np.sqrt(self._one.model.fx * self._one.model.fy)),
+            options=self._options,
+        )
+        return Displacement(moved, points, noise)
+
+    def _sample_depth(self, u: Plane, v: Plane) -> tuple[Plane, Plane]:
+        """Gives the other frame's depth at sub-pixel places, and how far its neighbours differ.
+
+        Invalid neighbours are left out of the mean, not spread by it. Across an edge the mean is
+        the depth of nothing; its distance from the nearest pixel's depth says so.
+        """
+        mean = _remap(self._other_depth, u, v, cv2.INTER_LINEAR)
+        nearest = _remap(self._other_depth, u, v, cv2.INTER_NEAREST)
+        unknown = nearest <= 0
+        if self._known is not None:
+            weight = _remap(self._known, u, v, cv2.INTER_LINEAR)
+            unknown |= weight <= 0.5
+            with np.errstate(invalid="ignore", divide="ignore"):
+                mean /= weight
+        np.copyto(mean, np.float32(np.nan), where=unknown)
+        return mean, np.subtract(mean, nearest, out=nearest)
+
+    def _flow_error(self, part: tuple[slice, slice], u: Plane, v: Plane) -> Plane | None:
+        """Gives the squared error of forth and back, px^2; NaN where a pixel is occluded.
+
+        Occluded: |forth + back|^2 > 0.01 (|forth|^2 + |back|^2) + 0.5 (Sundaram et al., ECCV
+        2010), with |back| = |forth|, which holds where there is a doubt to be decided.
+        """
+        if self._back is None:
+            return None
+        total: Plane = np.zeros_like(u)
+        limit: Plane = np.full_like(u, 0.5)
+        for axis, plane in enumerate(self._back):
+            forth = self._flow[part][..., axis]
+            error = _remap(plane, u, v, cv2.INTER_LINEAR)
+            error += forth
+            error *= error
+            total += error
+            limit += np.float32(0.02) * forth * forth
+        with np.errstate(invalid="ignore"):
+            np.copyto(total, np.float32(np.nan), where=~(total <= limit))
+        return total
+
+    def _points(self, u: Plane, v: Plane, depth: Plane) -> list[Plane]:
+        """Gives the points of the other frame at its pixels (u, v), in the axes of the one."""
+        model, turn = self._other.model, self._one_from_other[:3, :3]
+        x, y = u, v
+        if is_distorted(model):
+            x, y = (_remap(plane, u, v, cv2.INTER_LINEAR) for plane in ray_planes(model))
+        else:
+            turn = turn @ np.linalg.inv(model.matrix)
+        planes = []
+        for row, shift in zip(turn, self._one_from_other[:3, 3], strict=True):
+            ray = cv2.addWeighted(x, float(row[0]), y, float(row[1]), float(row[2]))
+            plane = np.asarray(cv2.multiply(ray, depth, dst=ray), dtype=np.float32)
+            plane += np.float32(shift)
+            planes.append(plane)
+        return planes
+
+    def _slope(self, rows: slice, columns: slice) -> Plane:
+        """Gives how much depth changes per pixel: in each axis its lesser side, of both the larger.
+
+        At the edge of a thing one side is the thing itself, so edges do not pass for slopes. NaN
+        of one side is ignored.
+        """
+        middle = self._bordered[1:-1, 1:-1][rows, columns]
+        left = self._bordered[1:-1, :-2][rows, columns] - middle
+        right = self._bordered[1:-1, 2:][rows, columns] - middle
+        above = self._bordered[:-2, 1:-1][rows, columns] - middle
+        below = self._bordered[2:, 1:-1][rows, columns] - middle
+        for plane in (left, right, above, below):
+            np.abs(plane, out=plane)
+        np.fmin(left, right, out=left)
+        np.fmin(above, below, out=above)
+        np.fmax(left, above, out=left)
+        return np.asarray(left, dtype=np.float32)
+
+
+def _check(one: DenseView, other: DenseView, flow: Plane, back: Plane | None) -> None:
+    check_size(one.depth, one.model)
+    check_size(other.depth, other.model)
+    for name, plane, view in (("flow_to_other", flow, one), ("flow_back", back, other)):
+        if plane is not None and plane.shape != (*view.depth.shape, 2):
+            raise ValueError(f"{name} must be {(*view.depth.shape, 2)}, got {plane.shape}")
+    if one.stamp_ns == other.stamp_ns:
+        raise ValueError(f"both frames have the stamp {one.stamp_ns}")
+    for view in (one, other):
+        if not np.isfinite(view.world_from_cam).all():
+            raise ValueError(f"pose is not finite: {view.world_from_cam.tolist()}")
+
+
+def _planes(flow: Plane) -> list[Plane]:
+    """Gives du and dv as planes; unknown flow as one that no pixel agrees with."""
+    planes = [np.asarray(plane) for plane in cv2.split(np.ascontiguousarray(flow))]
+    for plane in planes:
+        np.copyto(plane, np.float32(1e6), where=~np.isfinite(plane))
+    return planes
+
+
+def _remap(plane: Plane, u: Plane, v: Plane, how: int) -> Plane:
+    """Samples a plane at pixels; 0 outside and where the pixel is NaN."""
+    return np.asarray(
+        cv2.remap(plane, u, v, how, borderMode=cv2.BORDER_CONSTANT, borderValue=0.0),
+        dtype=np.float32,
+    )
