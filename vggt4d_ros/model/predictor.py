@@ -212,10 +212,15 @@ def _memory_errors(device: torch.device) -> Iterator[None]:
     try:
         yield
     except torch.cuda.OutOfMemoryError as error:
-        free, total = torch.cuda.mem_get_info(device)
-        raise OutOfMemory(
-            f"{device} is out of memory: {free / 2**30:.1f} of {total / 2**30:.1f} GiB free"
-        ) from error
+        room = ""
+        if device.type == "cuda":
+            free, total = torch.cuda.mem_get_info(device)
+            room = f": {free / 2**30:.1f} of {total / 2**30:.1f} GiB free"
+        raise OutOfMemory(f"{device} is out of memory{room}") from error
+    except RuntimeError as error:
+        if "can't allocate memory" not in str(error):
+            raise
+        raise OutOfMemory(f"{device} is out of memory") from error
 
 
 class _Run:
