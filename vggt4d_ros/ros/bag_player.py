@@ -28,6 +28,7 @@ from vggt4d_ros.ros.process import Stop, message_class, parameter, ros_process
 
 SETTLE_S = 0.3  # from "the writer knows the reader" to "the reader knows the writer"
 ACK_TIMEOUT_S = 2.0
+GLOBAL_TOPICS = ("/tf", "/tf_static", "/clock")  # the same for all robots
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,7 @@ class PlayerOptions:
     wait_for_subscribers: int = 0  # on each image topic, before the first message
     wait_timeout_s: float = 30.0
     topics: tuple[str, ...] = ()  # empty: all
+    topic_prefix: str = ""  # e.g. /robot1, before each topic but GLOBAL_TOPICS
     clock_hz: float = 100.0  # 0: no /clock
     image_reliability: str = "reliable"
     require_images: bool = True
@@ -127,7 +129,8 @@ class BagPlayer(Node):
                 )
                 continue
             is_image = topic.type in IMAGE_TYPES
-            publisher = self.create_publisher(kind, topic.name, self._qos(topic, is_image))
+            name = self._prefixed(topic.name)
+            publisher = self.create_publisher(kind, name, self._qos(topic, is_image))
             self._publishers_by_topic[topic.name] = publisher
             if is_image:
                 self._image_publishers.append(publisher)
@@ -135,6 +138,13 @@ class BagPlayer(Node):
         if self.options.clock_hz > 0:
             # reliable, which best-effort subscribers take too
             self._clock_publisher = self.create_publisher(Clock, "/clock", QoSProfile(depth=10))
+
+    def _prefixed(self, name: str) -> str:
+        """Gives the name under which a topic is played."""
+        prefix = self.options.topic_prefix.rstrip("/")
+        if not prefix or name in GLOBAL_TOPICS or name.startswith(f"{prefix}/"):
+            return name
+        return prefix + name
 
     def _qos(self, topic: BagTopic, is_image: bool) -> QoSProfile:
         latched = topic.latched or topic.name == "/tf_static"

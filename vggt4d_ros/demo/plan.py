@@ -1,0 +1,64 @@
+# Copyright 2026 The vggt4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""How fast the demo may replay its recording on this machine, in numbers and in words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+HEADROOM = 1.3  # messages, DDS and the other processes take their share of the same CPU
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """What the plan needs to know of a bag."""
+
+    sets: int  # instants at which all cameras have an image
+    period_s: float  # from one to the next
+    duration_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How the recording is replayed."""
+
+    rate: float
+    loops: int
+    window_ms: float  # network and outputs, measured here
+    recording: Recording
+
+    @property
+    def seconds(self) -> float:
+        """Length of the replay, s."""
+        return self.loops * self.recording.duration_s / self.rate
+
+    @property
+    def words(self) -> str:
+        """The choice and its reason."""
+        period_ms = self.recording.period_s * 1e3
+        found = (
+            f"One window takes {self.window_ms:.0f} ms here (network and all outputs), and the "
+            f"recording has new images every {period_ms:.0f} ms"
+        )
+        times = "once" if self.loops == 1 else f"{self.loops} times"
+        speed = (
+            "so it is replayed in real time"
+            if self.rate == 1.0
+            else f"so it is replayed at {self.rate:.2g} x real time"
+        )
+        return f"{found}: {speed}, {times} ({self.seconds:.0f} s)."
+
+
+def choose(window_ms: float, recording: Recording, seconds: float) -> Plan:
+    """Plans for a rate at which about every window can be processed, never above real time.
+
+    Args:
+        window_ms: time of one window on this machine.
+        recording: what is replayed.
+        seconds: about how long the replay may last; it is at least one time through.
+    """
+    needed_s = HEADROOM * window_ms * 1e-3
+    rate = min(1.0, recording.period_s / needed_s)
+    rate = float(f"{rate:.2g}")  # two digits: as it is told, so it is done
+    loops = max(1, int(seconds * rate / recording.duration_s))
+    return Plan(rate, loops, window_ms, recording)
