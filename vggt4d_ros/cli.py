@@ -12,7 +12,10 @@ from importlib import import_module
 from vggt4d_ros import __version__
 
 # command -> what `vggt4d --help` says of it; the module of the same name has configure and run
-COMMANDS: dict[str, str] = {}
+COMMANDS: dict[str, str] = {
+    "data": "look at synthetic windows with their ground truth, or time their making",
+    "train": "train a network; the same command takes a run up again",
+}
 
 
 class CommandError(Exception):

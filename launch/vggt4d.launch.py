@@ -1,0 +1,113 @@
+# Copyright 2026 The vggt4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Starts the node: ``ros2 launch vggt4d_ros vggt4d.launch.py cameras:=front,left,right``."""
+
+import os
+from pathlib import Path
+
+from ament_index_python.packages import get_package_share_directory
+from launch import LaunchContext, LaunchDescription
+from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
+from launch.conditions import IfCondition
+from launch.substitutions import LaunchConfiguration
+from launch_ros.actions import Node
+
+SHARE = Path(get_package_share_directory("vggt4d_ros"))
+
+ARGUMENTS = (
+    ("params_file", "", "YAML file with parameters; the arguments below win over it"),
+    ("namespace", "", "Namespace of the node and of relative camera topics"),
+    ("cameras", "", "Camera names, comma-separated; images come on <name>/image_raw"),
+    ("transport", "", "raw or compressed; empty: as in params_file"),
+    ("engine", "", "vggt4d or null; empty: as in params_file"),
+    ("use_sim_time", "false", "Take the time from /clock"),
+    ("autostart", "true", "Configure and activate at start"),
+    ("rviz", "false", "Start RViz with the package's view"),
+    ("log_level", "info", "debug, info, warn, error or fatal"),
+    (
+        "rmw",
+        "auto",
+        "DDS profile for large images: auto (for the RMW in use), fastdds, cyclonedds or none",
+    ),
+)
+# launch argument -> parameter it sets when it is not empty
+OVERRIDES = {"transport": "cameras.transport", "engine": "model.engine"}
+PROFILES = {
+    "fastdds": (
+        "rmw_fastrtps_cpp",
+        "FASTRTPS_DEFAULT_PROFILES_FILE",
+        str(SHARE / "config" / "dds" / "fastdds.xml"),
+    ),
+    "cyclonedds": (
+        "rmw_cyclonedds_cpp",
+        "CYCLONEDDS_URI",
+        f"file://{SHARE / 'config' / 'dds' / 'cyclonedds.xml'}",
+    ),
+}
+
+
+def dds_profile(context: LaunchContext) -> list[SetEnvironmentVariable]:
+    """Environment of the chosen profile; a profile the user has set stays."""
+    chosen = LaunchConfiguration("rmw").perform(context)
+    if chosen == "none":
+        return []
+    if chosen not in (*PROFILES, "auto"):
+        raise RuntimeError(f"rmw must be auto, fastdds, cyclonedds or none, got {chosen!r}")
+    actions = []
+    if chosen == "auto":
+        current = os.environ.get("RMW_IMPLEMENTATION", "rmw_fastrtps_cpp")
+        matching = [name for name, profile in PROFILES.items() if profile[0] == current]
+        if not matching:
+            return []
+        chosen = matching[0]
+    else:
+        actions.append(SetEnvironmentVariable("RMW_IMPLEMENTATION", PROFILES[chosen][0]))
+    _, variable, value = PROFILES[chosen]
+    if not os.environ.get(variable):
+        actions.append(SetEnvironmentVariable(variable, value))
+    return actions
+
+
+def start_node(context: LaunchContext) -> list[Node]:
+    """The node with its parameters: file first, then the arguments."""
+    text = {name: LaunchConfiguration(name).perform(context) for name, _, _ in ARGUMENTS}
+    parameters: list[object] = [text["params_file"]] if text["params_file"] else []
+    values: dict[str, object] = {
+        "use_sim_time": text["use_sim_time"].lower() == "true",
+        "node.autostart": text["autostart"].lower() == "true",
+    }
+    if text["cameras"]:
+        values["cameras.names"] = [name.strip() for name in text["cameras"].split(",")]
+    values.update({OVERRIDES[name]: text[name] for name in OVERRIDES if text[name]})
+    return [
+        Node(
+            package="vggt4d_ros",
+            executable="vggt4d_node",
+            name="vggt4d",
+            namespace=text["namespace"],
+            parameters=[*parameters, values],
+            arguments=["--ros-args", "--log-level", f"vggt4d:={text['log_level']}"],
+            output="screen",
+        )
+    ]
+
+
+def generate_launch_description() -> LaunchDescription:
+    """Arguments, DDS profile, the node, RViz on demand."""
+    rviz = Node(
+        package="rviz2",
+        executable="rviz2",
+        arguments=["-d", str(SHARE / "rviz" / "vggt4d.rviz")],
+        condition=IfCondition(LaunchConfiguration("rviz")),
+    )
+    return LaunchDescription(
+        [
+            *(
+                DeclareLaunchArgument(name, default_value=default, description=text)
+                for name, default, text in ARGUMENTS
+            ),
+            OpaqueFunction(function=dds_profile),
+            OpaqueFunction(function=start_node),
+            rviz,
+        ]
+    )

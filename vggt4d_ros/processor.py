@@ -1,0 +1,183 @@
+# Copyright 2026 The vggt4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""From a window to poses and depth in the fixed frame: decode, predict, track.
+
+The live node and the evaluation run this very class, so that both give the same numbers.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass, replace
+
+from vggt4d_ros.datatypes import DecodeError, Frame, FrameSet, Prediction, Rig, Window
+from vggt4d_ros.geometry.camera_info import fit_to_image
+from vggt4d_ros.geometry.tracked import TrackedWindow
+from vggt4d_ros.geometry.tracker import Tracker
+from vggt4d_ros.model.engine import Engine
+from vggt4d_ros.model.errors import OutOfMemory
+
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Refusal:
+    """A frame that came to nothing, and why."""
+
+    frame: Frame
+    error: DecodeError
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Processed:
+    """One window and all that was made of it."""
+
+    window: Window  # without frames that could not be used
+    rig: Rig  # extrinsics at the time
+    prediction: Prediction
+    tracked: TrackedWindow
+    stage_ms: dict[str, float]
+    refused: tuple[Refusal, ...]  # frames of the window that were not used
+    warnings: tuple[str, ...]
+
+
+class EmptyWindow(ValueError):
+    """No frame of the window could be decoded."""
+
+    def __init__(self, refused: list[Refusal]) -> None:
+        super().__init__("no frame of the window could be used")
+        self.refused = tuple(refused)
+
+
+class Processor:
+    """Runs windows through the engine and into the fixed frame. Not thread-safe.
+
+    Args:
+        engine: the network.
+        flow: whether scene flow will be asked for (costs dense outputs of one step more).
+    """
+
+    def __init__(self, engine: Engine, *, flow: bool = True) -> None:
+        self._engine = engine
+        self._decoder = WindowDecoder()
+        self._tracker = Tracker()
+        self.flow = flow
+        self._max_steps: int | None = None  # set when memory ran out
+
+    def reset(self, reason: str) -> None:
+        """Forgets the windows before: the next one begins a new trajectory."""
+        self._tracker.reset(reason)
+
+    def process(self, window: Window, rig: Rig) -> Processed:
+        """Runs one window.
+
+        Raises:
+            EmptyWindow: nothing in it could be decoded.
+            OutOfMemory: not even a window of one step fits.
+        """
+        clock = _StageClock()
+        usable, refused = self._decoder.decode(window)
+        clock.lap("decode")
+        if not usable.sets:
+            raise EmptyWindow(refused)
+        usable, prediction = self._predict(usable)
+        clock.skip()
+        tracked = self._tracker.update(usable, prediction, rig)
+        clock.lap("geometry")
+        stages = {"decode": clock.ms["decode"], **prediction.stage_ms}
+        stages["geometry"] = clock.ms["geometry"]
+        return Processed(
+            usable, rig, prediction, tracked, stages, tuple(refused), self._warnings(tracked)
+        )
+
+    def _predict(self, window: Window) -> tuple[Window, Prediction]:
+        """Runs the network, on ever fewer steps while memory runs out."""
+        while True:
+            steps = window.shape[0]
+            if self._max_steps is not None and steps > self._max_steps:
+                window = replace(window, sets=window.sets[-self._max_steps :])
+            try:
+                dense = self._tracker.dense_steps(window, flow=self.flow)
+                return window, self._engine.predict(window, dense)
+            except OutOfMemory as error:
+                steps = window.shape[0]
+                if steps == 1:
+                    raise
+                self._max_steps = steps // 2
+                _LOG.warning("%s; windows shrink to %d steps from now on", error, self._max_steps)
+
+    def _warnings(self, tracked: TrackedWindow) -> tuple[str, ...]:
+        shrunk = (
+            (f"GPU memory ran out: windows are cut to {self._max_steps} steps",)
+            if self._max_steps is not None
+            else ()
+        )
+        return (*self._engine.warnings, *shrunk, *tracked.warnings)
+
+
+class _StageClock:
+    def __init__(self) -> None:
+        self.ms: dict[str, float] = {}
+        self._last = time.perf_counter()
+
+    def skip(self) -> None:
+        self._last = time.perf_counter()
+
+    def lap(self, stage: str) -> None:
+        now = time.perf_counter()
+        self.ms[stage] = 1000.0 * (now - self._last)
+        self._last = now
+
+
+class WindowDecoder:
+    """Decodes the frames of windows and fits their intrinsics to the image.
+
+    A frame that is in several windows stays one object, by which the network knows it again.
+    """
+
+    def __init__(self) -> None:
+        self._fitted: dict[Frame, Frame] = {}  # as it came -> with fitted intrinsics
+
+    def decode(self, window: Window) -> tuple[Window, list[Refusal]]:
+        """Gives the window without what cannot be used, and what was refused.
+
+        A camera has one image size in a window, that of its newest frame: older frames of another
+        size are refused, so that a camera that changes its mode goes on at once in the new one.
+        Steps that are left empty are taken out.
+        """
+        steps, views = window.shape
+        refused: list[Refusal] = []
+        slots: list[list[Frame | None]] = [[None] * views for _ in range(steps)]
+        fitted: dict[Frame, Frame] = {}
+        for view in range(views):
+            size: tuple[int, int] | None = None
+            for step in reversed(range(steps)):
+                frame = window.frame(step, view)
+                if frame is None:
+                    continue
+                try:
+                    slots[step][view] = fitted[frame] = self._decode_frame(frame, size)
+                    size = (frame.image.width, frame.image.height)
+                except DecodeError as error:
+                    refused.append(Refusal(frame, error))
+        self._fitted = fitted
+        sets = tuple(FrameSet(tuple(row)) for row in slots if any(f is not None for f in row))
+        return replace(window, sets=sets), refused
+
+    def _decode_frame(self, frame: Frame, size: tuple[int, int] | None) -> Frame:
+        height, width = frame.image.rgb().shape[:2]
+        if size is not None and (width, height) != size:
+            raise DecodeError(
+                "size_changed",
+                f"image is {width}x{height}, the camera's newest is {size[0]}x{size[1]}",
+            )
+        if frame.model is None:
+            return frame
+        if frame in self._fitted:
+            return self._fitted[frame]
+        try:
+            model = fit_to_image(frame.model, width, height)
+        except ValueError as error:
+            raise DecodeError("camera_info_mismatch", str(error)) from error
+        return frame if model is frame.model else replace(frame, model=model)

@@ -1,0 +1,93 @@
+# Copyright 2026 The vggt4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The thread that owns the network: newest window in, results out, until the stream closes."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+
+from vggt4d_ros.datatypes import Rig, Window
+from vggt4d_ros.processor import EmptyWindow, Processed, Processor
+from vggt4d_ros.stream.pipeline import StreamPipeline
+
+_LOG = logging.getLogger(__name__)
+
+
+class Worker:
+    """Takes windows from the pipeline until it is closed.
+
+    Args:
+        pipeline: where windows come from and where their end is told.
+        processor: the network and the tracker; touched by this thread alone.
+        rig: gives the extrinsics for a window, at the time it is worked on.
+        wanted: whether anybody wants results now; else windows are dropped as ``unwanted``.
+        publish: takes each result on this thread; ``wait_ms`` is how long the window's newest
+            frame had waited for the network.
+        on_empty: takes windows in which no frame could be used.
+        on_fatal: called with what ended the thread, when it was not the stream's close.
+    """
+
+    def __init__(
+        self,
+        *,
+        pipeline: StreamPipeline,
+        processor: Processor,
+        rig: Callable[[Window], Rig],
+        wanted: Callable[[], bool],
+        publish: Callable[[Processed, float], None],
+        on_empty: Callable[[EmptyWindow], None],
+        on_fatal: Callable[[BaseException], None],
+    ) -> None:
+        self._pipeline = pipeline
+        self._processor = processor
+        self._rig = rig
+        self._wanted = wanted
+        self._publish = publish
+        self._on_empty = on_empty
+        self._on_fatal = on_fatal
+        self._epoch = pipeline.epoch
+        self._thread = threading.Thread(target=self._run, name="network", daemon=True)
+
+    def start(self) -> None:
+        """Starts the thread."""
+        self._thread.start()
+
+    def join(self, timeout_s: float) -> bool:
+        """Waits for the thread's end after the pipeline was closed; whether it came."""
+        self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        try:
+            while not self._pipeline.closed:
+                window = self._pipeline.take(timeout_s=1.0)
+                if window is not None:
+                    self._work(window)
+        except BaseException as error:  # a dead worker must end the process, whatever killed it
+            self._on_fatal(error)
+
+    def _work(self, window: Window) -> None:
+        if window.epoch != self._epoch:
+            self._epoch = window.epoch
+            self._processor.reset("the stream started anew")
+        if not self._wanted():
+            self._pipeline.drop(window, "unwanted")
+            return
+        received = [f.received_ns for f in window.sets[-1].frames if f is not None]
+        wait_ms = (time.monotonic_ns() - max(received)) / 1e6
+        try:
+            processed = self._processor.process(window, self._rig(window))
+        except EmptyWindow as empty:
+            self._pipeline.drop(window, empty.refused[0].error.cause)
+            self._on_empty(empty)
+            return
+        except BaseException:
+            self._pipeline.drop(window, "failed")
+            raise
+        self._pipeline.done(window, {r.frame: r.error.cause for r in processed.refused})
+        # what was computed across a time jump or a close is of no use to anybody
+        if self._pipeline.epoch == window.epoch and not self._pipeline.closed:
+            self._publish(processed, wait_ms)
