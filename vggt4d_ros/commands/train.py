@@ -1,0 +1,53 @@
+# Copyright 2026 The vggt4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""``vggt4d train``: trains a network from a configuration; the same command takes a run up again."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+from pathlib import Path
+
+from vggt4d_ros.cli import CommandError
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declares the arguments."""
+    parser.add_argument("--config", required=True, metavar="YAML", help="e.g. train_compact.yaml")
+    parser.add_argument(
+        "--out", required=True, metavar="FOLDER", help="state, log and model go here; resumes"
+    )
+    parser.add_argument("--until", type=int, metavar="STEP", help="stop there (default: the end)")
+    parser.add_argument("--no-progress", action="store_true", help="no progress bar")
+    parser.add_argument(
+        "--evaluate",
+        type=int,
+        metavar="N",
+        help="train no more; print the metrics of the saved model on N held-out windows",
+    )
+    parser.add_argument("--seed", type=int, help="instead of the configuration's")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Trains, or evaluates what was trained."""
+    from dataclasses import replace
+
+    from vggt4d_ros.train.config import TrainConfigError, load_config
+    from vggt4d_ros.train.loop import NonFiniteLoss, Trainer
+
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
+    try:
+        config = load_config(arguments.config)
+        if arguments.seed is not None:
+            config = replace(config, seed=arguments.seed)
+        if arguments.evaluate is not None:
+            config = replace(config, evaluate_windows=arguments.evaluate)
+        trainer = Trainer(config, Path(arguments.out))
+        if arguments.evaluate is not None:
+            print(json.dumps(trainer.evaluate(), indent=2))
+        else:
+            trainer.run(arguments.until, progress=not arguments.no_progress)
+    except (TrainConfigError, NonFiniteLoss) as error:
+        raise CommandError(str(error)) from error
+    return 0

@@ -1,0 +1,186 @@
+# Copyright 2026 The vggt4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Losses of all tasks. Every one masks first, means over what is known, and is 0 where nothing is.
+
+The confidence form c * e - alpha * log(c) is VGGT's (Wang et al. 2025, eq. 3): the best confidence
+is alpha / e, so it is an inverse error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from vggt4d_ros.model.motion import FlowField
+from vggt4d_ros.model.vggt4d import ModelOutput
+from vggt4d_ros.train.targets import Targets
+
+ITERATION_DECAY = 0.6  # weight of an earlier camera estimate against the next
+STAGE_DECAY = 0.7  # weight of a coarser flow estimate against the next
+ALPHA = 0.2  # of the confidence terms
+FLOW_UNIT = 8.0  # pixels that cost as much as one unit of another task
+HUBER = 0.02  # where the camera loss turns from square to straight
+
+
+@dataclass(frozen=True)
+class LossWeights:
+    """Weights of the tasks; those of the first five are the paper's."""
+
+    camera: float = 1.0
+    depth: float = 0.8
+    points: float = 0.9
+    dynamic: float = 0.8
+    tracks: float = 0.1
+    flow: float = 0.3
+    flow_confidence: float = 0.1
+
+
+def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
+    """Mean of the values where the mask is True; 0 (with gradient 0) where it never is."""
+    return torch.where(mask, values, 0.0).sum() / mask.sum().clamp(min=1)
+
+
+def camera_loss(poses: list[Tensor], target: Tensor, valid: Tensor) -> Tensor:
+    """Huber loss of all iterations' pose encodings (B, T, V, 9), later ones weigh more."""
+    total = target.new_zeros(())
+    for number, pose in enumerate(poses):
+        error = functional.smooth_l1_loss(pose, target, beta=HUBER, reduction="none").sum(-1)
+        weight = ITERATION_DECAY ** (len(poses) - 1 - number)
+        total = total + weight * masked_mean(error, valid)
+    return total
+
+
+def confident_loss(error: Tensor, confidence: Tensor, valid: Tensor) -> Tensor:
+    """Mean of c * error - ALPHA * log(c)."""
+    return masked_mean(confidence * error - ALPHA * confidence.log(), valid)
+
+
+def gradient_loss(difference: Tensor, valid: Tensor, strides: tuple[int, ...] = (1, 4)) -> Tensor:
+    """Mean change of a signed difference (..., H, W) between neighbours, at several distances."""
+    total = difference.new_zeros(())
+    for stride in strides:
+        for axis in (-1, -2):
+            length = difference.shape[axis] - stride
+            here, there = difference.narrow(axis, 0, length), difference.narrow(axis, stride, length)
+            both = valid.narrow(axis, 0, length) & valid.narrow(axis, stride, length)
+            total = total + masked_mean((there - here).abs(), both)
+    return total / (2 * len(strides))
+
+
+def depth_loss(depth: Tensor, confidence: Tensor, target: Tensor, valid: Tensor) -> Tensor:
+    """Error of log depth with confidence, and of its gradient; all (B, D, V, H, W)."""
+    goal = torch.where(valid, target, 1.0).clamp(min=1e-4).log()
+    difference = depth.clamp(min=1e-6).log() - goal
+    return confident_loss(difference.abs(), confidence, valid) + gradient_loss(difference, valid)
+
+
+def points_loss(
+    points: Tensor, confidence: Tensor, target: Tensor, depth: Tensor, valid: Tensor
+) -> Tensor:
+    """Distance of world points (..., 3) over the target's depth, with confidence and gradient."""
+    safe = torch.where(valid, depth, 1.0).clamp(min=1e-2)[..., None]
+    difference = (points - torch.where(valid[..., None], target, points.detach())) / safe
+    error = (difference.square().sum(-1) + 1e-8).sqrt()
+    smooth = sum(gradient_loss(difference[..., i], valid) for i in range(3)) / 3
+    return confident_loss(error, confidence, valid) + smooth
+
+
+def pool_flow(flow: Tensor, valid: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """Mean of the known flow in each coarse cell, (..., h, w, 2), and where half of it is known."""
+    lead = flow.shape[:-3]
+    weight = valid.flatten(0, -3)[:, None].float()
+    known = functional.adaptive_avg_pool2d(weight, size)
+    moved = (flow.flatten(0, -4) * weight[:, 0, ..., None]).permute(0, 3, 1, 2)
+    mean = functional.adaptive_avg_pool2d(moved, size) / known.clamp(min=1e-6)
+    return mean.permute(0, 2, 3, 1).unflatten(0, lead), (known[:, 0] >= 0.5).unflatten(0, lead)
+
+
+def flow_losses(
+    field: FlowField, flow: Tensor, valid: Tensor, hidden: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Loss of the flow and of its confidence.
+
+    Args:
+        field: prediction.
+        flow: (B, F, V, H, W, 2) pixels.
+        valid: (B, F, V, H, W) bool, where it is known.
+        hidden: (B, F, V, H, W) bool: the target is not seen; costs half.
+    """
+    share = torch.where(hidden, 0.5, 1.0)
+    error = (field.flow - flow).abs().sum(-1)
+    total = masked_mean(error * share, valid)
+    count = len(field.stages)
+    for number, stage in enumerate(field.stages):
+        goal, known = pool_flow(flow, valid, (stage.shape[-3], stage.shape[-2]))
+        weight = STAGE_DECAY ** (count - number)
+        total = total + weight * masked_mean((stage - goal).abs().sum(-1), known)
+    distance = (field.flow - flow).detach().norm(dim=-1)
+    right = (distance < 1.0 + 0.05 * flow.norm(dim=-1)) & ~hidden
+    confidence = functional.binary_cross_entropy_with_logits(
+        field.logits, right.to(field.logits.dtype), reduction="none"
+    )
+    return total / FLOW_UNIT, masked_mean(confidence, valid)
+
+
+def dynamic_loss(logits: Tensor, target: Tensor, valid: Tensor) -> Tensor:
+    """Cross-entropy of the mask, and one minus its soft overlap, so that small things count."""
+    goal = target.to(logits.dtype)
+    entropy = functional.binary_cross_entropy_with_logits(logits, goal, reduction="none")
+    chance = torch.where(valid, logits.sigmoid(), 0.0)
+    goal = torch.where(valid, goal, 0.0)
+    both = (chance * goal).sum()
+    overlap = (2 * both + 1.0) / (chance.sum() + goal.sum() + 1.0)
+    return masked_mean(entropy, valid) + 0.5 * (1 - overlap)
+
+
+def track_loss(
+    tracks: Tensor, logits: Tensor, target: Tensor, seen: Tensor, known: Tensor
+) -> Tensor:
+    """Distance of tracks (B, N, T, 2) where the point is seen, and cross-entropy of being seen."""
+    error = (tracks - target).abs().sum(-1) / FLOW_UNIT
+    entropy = functional.binary_cross_entropy_with_logits(
+        logits, seen.to(logits.dtype), reduction="none"
+    )
+    return masked_mean(error, seen & known) + 0.2 * masked_mean(entropy, known)
+
+
+def compute_losses(
+    output: ModelOutput, targets: Targets, weights: LossWeights, steps: tuple[int, ...]
+) -> tuple[Tensor, Mapping[str, Tensor]]:
+    """Gives the weighted sum, and each task's own loss; ``steps`` are the dense ones."""
+    batch, index = targets.batch, list(steps)
+    losses = {"camera": camera_loss(output.pose_enc, targets.pose_encoding, targets.pose_valid)}
+    known = targets.depth_valid[:, index]
+    if output.depth is not None and output.depth_conf is not None:
+        losses["depth"] = depth_loss(
+            output.depth, output.depth_conf, targets.depth[:, index], known
+        )
+    if output.world_points is not None and output.world_points_conf is not None:
+        losses["points"] = points_loss(
+            output.world_points,
+            output.world_points_conf,
+            targets.points[:, index],
+            targets.depth[:, index],
+            targets.points_valid[:, index],
+        )
+    if output.motion is not None:
+        fields = []
+        for name in ("forward", "backward"):
+            field = getattr(output.motion, name)
+            if field is not None:
+                at = list(field.steps)
+                truth = (f"flow_{name}", f"flow_{name}_valid", f"occluded_{name}")
+                fields.append(flow_losses(field, *(getattr(batch, key)[:, at] for key in truth)))
+        if fields:
+            losses["flow"] = sum(pair[0] for pair in fields) / len(fields)
+            losses["flow_confidence"] = sum(pair[1] for pair in fields) / len(fields)
+        if output.motion.dynamic is not None and batch.dynamic_valid.any():
+            losses["dynamic"] = dynamic_loss(
+                output.motion.dynamic, batch.dynamic[:, index], batch.dynamic_valid[:, index]
+            )
+    total = sum(getattr(weights, name) * value for name, value in losses.items())
+    return total, losses
