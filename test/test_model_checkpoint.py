@@ -19,8 +19,9 @@ from safetensors import safe_open  # noqa: E402
 from safetensors.torch import save_file  # noqa: E402
 
 from vggt4d_ros.model import checkpoint  # noqa: E402
-from vggt4d_ros.model.config import compact, tiny, tiny_motion  # noqa: E402
+from vggt4d_ros.model.config import compact, release, tiny, tiny_motion  # noqa: E402
 from vggt4d_ros.model.errors import CheckpointError  # noqa: E402
+from vggt4d_ros.model.precision import cast_trunk  # noqa: E402
 from vggt4d_ros.model.release_format import config_to_release  # noqa: E402
 from vggt4d_ros.model.vggt4d import VGGT4D  # noqa: E402
 
@@ -301,10 +302,22 @@ def test_truncated_release_file_is_refused(released: Callable[..., Path]) -> Non
     assert "damaged, truncated" in refusal(path)
 
 
-def test_model_can_be_loaded_in_half_the_memory(saved: Path) -> None:
-    model = checkpoint.build(checkpoint.read(saved), torch.bfloat16)
+def test_model_is_built_in_the_precision_of_inference(saved: Path) -> None:
+    model = checkpoint.build(checkpoint.read(saved), "bf16")
 
-    assert {parameter.dtype for parameter in model.parameters()} == {torch.bfloat16}
+    state = model.state_dict()
+    block = "cross_time_local_fusion.temporal_blocks.0."
+    assert state[block + "attn.qkv.weight"].dtype == torch.bfloat16
+    assert state[block + "norm1.weight"].dtype == torch.float32
+    assert state["spatial_head.embed_pose.weight"].dtype == torch.float32
+
+
+def test_release_in_bf16_needs_at_most_4_5_gigabytes() -> None:
+    with torch.device("meta"):
+        model = cast_trunk(VGGT4D(release()), "bf16")
+
+    size = sum(tensor.numel() * tensor.element_size() for tensor in model.state_dict().values())
+    assert 4.0e9 < size <= 4.5e9
 
 
 def test_packaged_checkpoint_is_the_default(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:

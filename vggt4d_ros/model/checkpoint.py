@@ -25,11 +25,13 @@ from vggt4d_ros.model import config as configs
 from vggt4d_ros.model.catalogue import CATALOGUE, PACKAGED
 from vggt4d_ros.model.config import ModelConfig
 from vggt4d_ros.model.errors import CheckpointError
+from vggt4d_ros.model.precision import cast_trunk
 from vggt4d_ros.model.release_format import ARCHITECTURE, SCHEMA_VERSION, config_from_release
 from vggt4d_ros.model.vggt4d import VGGT4D
 
 FORMAT = "vggt4d_ros"
 FORMAT_VERSION = "1"
+CPU = torch.device("cpu")
 UNTRAINED = (
     "NO TRAINED WEIGHTS: the compact network runs with random weights and its output means "
     "nothing; give model.checkpoint or build the package with its weights"
@@ -169,26 +171,30 @@ def _line(error: Exception) -> str:
     return text[0][:120] if text else type(error).__name__
 
 
-def build(checkpoint: Checkpoint, dtype: torch.dtype = torch.float32) -> VGGT4D:
+def build(checkpoint: Checkpoint, precision: str = "fp32", device: torch.device = CPU) -> VGGT4D:
     """The model of a checkpoint, in evaluation mode.
+
+    Each tensor goes from the file to its place and number format by itself, so that at no time
+    there are two models in memory.
 
     Args:
         checkpoint: what ``read`` gave.
-        dtype: of all weights.
+        precision: of the trunk's matrices, as for ``cast_trunk``.
+        device: where the model goes.
 
     Raises:
         CheckpointError: tensors are missing, too many, of another shape or not finite.
     """
     with torch.device("meta"):
-        model = VGGT4D(checkpoint.config)
+        model = cast_trunk(VGGT4D(checkpoint.config), precision)
     check_tensors(model, checkpoint.tensors, str(checkpoint.path))
     state = {}
-    for name, tensor in checkpoint.tensors.items():
-        # a mapped tensor would pin the file; float32 weights of the release stay mapped otherwise
-        state[name] = tensor.to(dtype, copy=True)
+    for name, wanted in model.state_dict().items():
+        # a copy, even of the same type: a tensor that stays mapped would change with its file
+        state[name] = checkpoint.tensors[name].to(device, wanted.dtype, copy=True)
         if checkpoint.kind == FORMAT and not torch.isfinite(state[name]).all():
             raise CheckpointError(f"{checkpoint.path}: {name} is not finite")
-    return assign(model, state)
+    return assign(model, state).to(device)
 
 
 def assign(model: VGGT4D, state: Mapping[str, Tensor]) -> VGGT4D:
@@ -253,17 +259,20 @@ def resolve(name: str) -> Path:
     return path
 
 
-def load_engine_model(name: str) -> Loaded:
+def load_engine_model(name: str, precision: str = "fp32", device: torch.device = CPU) -> Loaded:
     """The model that ``model.checkpoint`` names; empty: the packaged one.
+
+    Args:
+        name: file or catalogue name.
+        precision: as for ``build``.
+        device: as for ``build``.
 
     Raises:
         CheckpointError: it does not load.
     """
-    if name:
-        path = resolve(name)
-        return Loaded(load(path), str(path))
-    if PACKAGED.is_file():
-        return Loaded(load(PACKAGED), str(PACKAGED))
+    if name or PACKAGED.is_file():
+        path = resolve(name) if name else PACKAGED
+        return Loaded(build(read(path), precision, device), str(path))
     return Loaded(untrained(configs.compact()), "untrained", (UNTRAINED,))
 
 

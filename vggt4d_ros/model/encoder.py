@@ -109,8 +109,7 @@ class StemEncoder(nn.Module):
         dim, options = config.embed_dim, config.encoder
         levels = (3, *options.channels, dim)
         self.down = nn.ModuleList(
-            Conv2d(a, b, 4, stride=2, padding=1)
-            for a, b in zip(levels, levels[1:], strict=False)
+            Conv2d(a, b, 4, stride=2, padding=1) for a, b in zip(levels, levels[1:], strict=False)
         )
         self.refine = nn.ModuleList(ResidualConv(channels) for channels in options.channels)
         self.blocks = nn.ModuleList(

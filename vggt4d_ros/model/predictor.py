@@ -94,10 +94,14 @@ class Predictor:
         Raises:
             CheckpointError: it does not load.
             EngineError: the device, precision or image size does not exist.
+            OutOfMemory: the weights do not fit.
         """
         if engine.threads:
             torch.set_num_threads(engine.threads)
-        loaded = load_engine_model(engine.checkpoint)
+        device = choose_device(engine.device)
+        precision = choose_precision(engine.precision, device)
+        with _memory_errors(device):
+            loaded = load_engine_model(engine.checkpoint, precision, device)
         predictor = cls(
             loaded.model,
             device=engine.device,
