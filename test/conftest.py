@@ -60,7 +60,7 @@ def left_processes() -> Iterator[tuple[int, str]]:
             if pid != os.getpid() and mark in (folder / "environ").read_bytes().split(b"\0"):
                 command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()
                 yield pid, command.strip()
-        except (PermissionError, FileNotFoundError, ProcessLookupError):
+        except OSError:
             continue
 
 
