@@ -13,6 +13,11 @@ from vggt4d_ros import __version__
 
 # command -> what `vggt4d --help` says of it; the module of the same name has configure and run
 COMMANDS: dict[str, str] = {
+    "bench": "measure the network, the node, the geometry or the messages",
+    "download": "fetch a checkpoint and verify it",
+    "export": "write the network for other runtimes, and check what was written",
+    "info": "say what a checkpoint is",
+    "parity": "compare the network with the released code's outputs",
     "data": "look at synthetic windows with their ground truth, or time their making",
     "train": "train a network; the same command takes a run up again",
 }
@@ -44,4 +49,5 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    # not this module's own main: commands raise the CommandError of vggt4d_ros.cli
+    sys.exit(import_module("vggt4d_ros.cli").main())

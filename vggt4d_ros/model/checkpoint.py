@@ -229,6 +229,28 @@ def check_tensors(model: VGGT4D, tensors: Mapping[str, Tensor], source: str) -> 
             raise CheckpointError(f"{source}: {name} is of type {tensors[name].dtype}, not float")
 
 
+def describe(checkpoint: Checkpoint) -> list[str]:
+    """Names of the outputs of a checkpoint's model, after checking its tensors.
+
+    Raises:
+        CheckpointError: tensors are missing, too many or of another shape.
+    """
+    with torch.device("meta"):
+        model = VGGT4D(checkpoint.config)
+    check_tensors(model, checkpoint.tensors, str(checkpoint.path))
+    config = checkpoint.config
+    motion = config.motion
+    there = {
+        "pose": True,
+        "depth": config.dense.depth,
+        "points": config.dense.points,
+        "flow": motion is not None,
+        "dynamic": motion is not None and motion.dynamic,
+        "tracks": motion is not None and motion.tracks,
+    }
+    return [name for name, here in there.items() if here]
+
+
 def load(path: Path | str) -> VGGT4D:
     """The model of a checkpoint file, float32, in evaluation mode.
 

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -65,6 +66,9 @@ def load_engine(config: EngineConfig) -> Engine:
         from vggt4d_ros.model.null import NullPredictor
 
         return NullPredictor.from_config(config)
+    # read when torch loads its OpenMP: threads that wait sleep instead of spinning. On a robot
+    # all cores are busy, and a spinning one delays the thread it waits for (docs/performance.md)
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         from vggt4d_ros.model.predictor import Predictor
     except ModuleNotFoundError as error:

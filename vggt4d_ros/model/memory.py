@@ -9,6 +9,7 @@ import resource
 import sys
 
 import torch
+from torch import nn
 
 
 def memory_in_use(device: torch.device) -> int:
@@ -28,3 +29,8 @@ def peak_memory(device: torch.device) -> int:
         return torch.cuda.max_memory_reserved(device)
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def weight_bytes(model: nn.Module) -> int:
+    """Bytes of a model's weights."""
+    return sum(tensor.numel() * tensor.element_size() for tensor in model.state_dict().values())
