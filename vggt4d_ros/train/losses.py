@@ -64,9 +64,10 @@ def gradient_loss(difference: Tensor, valid: Tensor, strides: tuple[int, ...] = 
     total = difference.new_zeros(())
     for stride in strides:
         for axis in (-1, -2):
-            length = difference.shape[axis] - stride
-            here, there = difference.narrow(axis, 0, length), difference.narrow(axis, stride, length)
-            both = valid.narrow(axis, 0, length) & valid.narrow(axis, stride, length)
+            length = max(difference.shape[axis] - stride, 0)
+            start = min(stride, difference.shape[axis])
+            here, there = difference.narrow(axis, 0, length), difference.narrow(axis, start, length)
+            both = valid.narrow(axis, 0, length) & valid.narrow(axis, start, length)
             total = total + masked_mean((there - here).abs(), both)
     return total / (2 * len(strides))
 
