@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 HELP = "node over real DDS against the floor that rclpy sets"
+SUBJECTS = ("subscriber", "echo", "node")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _TICKS = os.sysconf("SC_CLK_TCK")
 _RMW = {"fastdds": "rmw_fastrtps_cpp", "cyclonedds": "rmw_cyclonedds_cpp"}
@@ -38,6 +39,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--engine", default="null", choices=("null", "vggt4d"))
     parser.add_argument("--executor", default="auto", choices=("auto", "single", "events"))
     parser.add_argument("--rmw", default="fastdds", choices=(*_RMW, "both"))
+    parser.add_argument(
+        "--only-node", action="store_true", help="leave the floor out, e.g. to watch memory"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures here")
 
 
@@ -187,10 +191,12 @@ def run(args: argparse.Namespace) -> int:
     }
     for rmw in _RMW if args.rmw == "both" else (args.rmw,):
         try:
-            results = {s: measure(s, rmw, options) for s in ("subscriber", "echo", "node")}
+            subjects = SUBJECTS[-1:] if args.only_node else SUBJECTS
+            results = {subject: measure(subject, rmw, options) for subject in subjects}
         except (RuntimeError, ImportError) as error:
             raise CommandError(str(error)) from error
-        results["ratio"] = _ratios(results)
+        if not args.only_node:
+            results["ratio"] = _ratios(results)
         report[rmw] = results
         _print(rmw, results)
     if args.json:
@@ -209,7 +215,9 @@ def _ratios(results: dict[str, Any]) -> dict[str, Any]:
 
 def _print(rmw: str, results: dict[str, Any]) -> None:
     print(f"{rmw}: images sent -> received; depth images; CPU; latency of depth p50/p95/p99")
-    for subject in ("subscriber", "echo", "node"):
+    for subject in SUBJECTS:
+        if subject not in results:
+            continue
         found = results[subject]
         received = found.get("frames_received", found.get("received"))
         latency = "/".join(f"{found['latency_ms'][q]:.1f}" for q in ("p50", "p95", "p99"))
@@ -218,7 +226,7 @@ def _print(rmw: str, results: dict[str, Any]) -> None:
             f"{found['cpu_percent']:5.1f} %; {latency} ms; {found['memory_mib']:.0f} MiB"
         )
     node = results["node"]
-    print(f"  node dropped {node['frames_dropped'] or 'nothing'}; ratios {results['ratio']}")
+    print(f"  node dropped {node['frames_dropped'] or 'nothing'}; {results.get('ratio', '')}")
     if node["memory_growth_after_first_minute_mib"] is not None:
         growth = node["memory_growth_after_first_minute_mib"]
         print(f"  node memory growth after the first minute: {growth} MiB")

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shutil
 import sys
 import time
@@ -14,7 +15,7 @@ from pathlib import Path
 
 import yaml
 
-from vggt4d_ros.config import Config, ConfigError, config_from_flat
+from vggt4d_ros.config import Config, config_from_flat
 from vggt4d_ros.demo.launching import Run, run, tail
 from vggt4d_ros.demo.observed import Observed
 from vggt4d_ros.demo.plan import Plan, choose
@@ -22,6 +23,7 @@ from vggt4d_ros.demo.probe import examine, image_topics, measure_window_ms
 from vggt4d_ros.demo.report import check, commit, machine, summarize, table
 from vggt4d_ros.evaluation.bag import BagError, open_bag
 from vggt4d_ros.model.errors import CheckpointError, EngineError
+from vggt4d_ros.options import ConfigError
 
 DEFAULT_SECONDS = 15.0
 SOURCE = Path(__file__).resolve().parents[2]
@@ -113,6 +115,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 def demonstrate(options: argparse.Namespace) -> int:
     """Measures, replays, reports."""
     begin = time.monotonic()
+    # Threads of torch that wait by spinning take the cores from DDS and the other processes:
+    # on two busy cores a window took four times as long. Read when torch is first imported.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     require_ros()
     bag_path = (options.bag or find("demo", "walk_4cam")).resolve()
     params_file = (options.params_file or find("config", "demo.yaml")).resolve()

@@ -19,7 +19,7 @@ from rclpy.logging import get_logger
 from rclpy.signals import SignalHandlerOptions
 from rclpy.task import Future
 
-from vggt4d_ros.config import ConfigError
+from vggt4d_ros.options import ConfigError
 from vggt4d_ros.ros.node import Vggt4dNode
 
 # A network call cannot be interrupted: after this long the process ends without it.

@@ -7,30 +7,27 @@ from __future__ import annotations
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
-from std_srvs.srv import Trigger
 
-from vggt4d_ros.config import Config, ConfigError
+from vggt4d_ros.config import Config
 from vggt4d_ros.datatypes import Frame, Rig, Window
 from vggt4d_ros.model.engine import Engine, load_engine
 from vggt4d_ros.model.errors import CheckpointError, EngineError
 from vggt4d_ros.msg import WindowStatus
+from vggt4d_ros.options import ConfigError
 from vggt4d_ros.processor import EmptyWindow, Processed, Processor
-from vggt4d_ros.products import merged_cloud, view_products
 from vggt4d_ros.ros import params
 from vggt4d_ros.ros.camera_input import CameraInput, camera_topics
-from vggt4d_ros.ros.cloud_file import write_ply
 from vggt4d_ros.ros.diagnostics import Diagnostics
 from vggt4d_ros.ros.encode import NANOSECONDS, header
 from vggt4d_ros.ros.no_data import NoDataWatch
 from vggt4d_ros.ros.outputs import Outputs
+from vggt4d_ros.ros.services import SavedCloud, ServiceError, add_services, write_cloud_file
 from vggt4d_ros.ros.status import StageTimer, fill_counts, window_status
 from vggt4d_ros.ros.tf import FrameTree
 from vggt4d_ros.ros.worker import Worker
-from vggt4d_ros.srv import SaveCloud
 from vggt4d_ros.stream.pipeline import StreamPipeline
 
 
@@ -80,8 +77,7 @@ class Vggt4dNode(LifecycleNode):
             lambda: self._active.cameras if self._active else [],
             lambda: self._last_status,
         )
-        self.create_service(Trigger, "~/reset", self._on_reset)
-        self.create_service(SaveCloud, "~/save_cloud", self._on_save_cloud)
+        add_services(self, self.reset, self.save_cloud)
 
     def _set_config(self, config: Config) -> None:
         self.config = config
@@ -249,42 +245,29 @@ class Vggt4dNode(LifecycleNode):
         fill_counts(status, active.pipeline.counts())
         self._configured.outputs.publish_status(status)
 
-    def _on_reset(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
-        active = self._active
-        if active is None:
-            response.success, response.message = False, "the node is not active"
-            return response
-        active.pipeline.reset("reset")
-        if self._configured is not None:
-            self._configured.outputs.reset()
-        self._last_processed = None
-        response.success, response.message = True, "a new trajectory begins"
-        return response
+    def reset(self) -> None:
+        """Forgets what came before: the next window begins a new trajectory.
 
-    def _on_save_cloud(
-        self, request: SaveCloud.Request, response: SaveCloud.Response
-    ) -> SaveCloud.Response:
+        Raises:
+            ServiceError: the node is not active.
+        """
+        active, configured = self._active, self._configured
+        if active is None or configured is None:
+            raise ServiceError("the node is not active")
+        active.pipeline.reset("reset")
+        configured.outputs.reset()
+        self._last_processed = None
+
+    def save_cloud(self, path: str) -> SavedCloud:
+        """Writes the newest merged cloud.
+
+        Raises:
+            ServiceError: there is none yet, or the file cannot be written.
+        """
         processed, configured = self._last_processed, self._configured
         if processed is None or configured is None:
-            response.message = "there is no window yet"
-            return response
-        if not request.path:
-            response.message = "path is empty"
-            return response
-        views = view_products(processed, self.config.geometry)
-        cloud = merged_cloud(views, self.config.output.voxel_size)
-        path = Path(request.path).expanduser().absolute()
-        try:
-            write_ply(path, cloud, configured.tree.fixed_frame)
-        except OSError as error:
-            response.message = f"cannot write {path}: {error.strerror}"
-            return response
-        response.success, response.points = True, len(cloud)
-        unit = "metres" if processed.tracked.scale.known else "network units"
-        response.message = (
-            f"{path}: {len(cloud)} points, {unit}, frame {configured.tree.fixed_frame}"
-        )
-        return response
+            raise ServiceError("there is no window yet")
+        return write_cloud_file(path, processed, self.config, configured.tree.fixed_frame)
 
     # ------------------------------------------------------------------ worker thread
 

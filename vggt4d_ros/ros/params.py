@@ -17,7 +17,8 @@ from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValu
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from vggt4d_ros.config import Config, ConfigError, Leaf, check_value, config_from_flat, leaves
+from vggt4d_ros.config import Config, config_from_flat, leaves
+from vggt4d_ros.options import ConfigError, Leaf, check_value
 
 _TYPES = {
     bool: ParameterType.PARAMETER_BOOL,
