@@ -12,6 +12,7 @@ to the correlation matrix; outliers are weighed down by iteration (Cauchy).
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -107,8 +108,8 @@ def align(overlap: Overlap, scale: float | None = 1.0) -> Alignment:
         centre=centre,
         covariance=covariance,
         # the difference of two windows has the noise of both
-        centre_sigma_m=terms.sigma_centre / np.sqrt(2),
-        rotation_sigma_rad=terms.sigma_rotation / np.sqrt(2),
+        centre_sigma_m=terms.sigma_centre / math.sqrt(2),
+        rotation_sigma_rad=terms.sigma_rotation / math.sqrt(2),
     )
 
 
@@ -165,9 +166,9 @@ class _Terms:
         self.rotation_error = se3.rotation_angle(turn)
         count = len(target)
         # the fit took the freedom of one frame away
-        bias = np.sqrt(count / max(count - 1.0, 1.0))
-        self.sigma_rotation = max(bias * rms(self.rotation_error) / np.sqrt(3), _MIN_SIGMA_RAD)
-        self.sigma_centre = max(bias * rms(self.centre_distance) / np.sqrt(3), self._floor_m)
+        bias = math.sqrt(count / max(count - 1.0, 1.0))
+        self.sigma_rotation = max(bias * rms(self.rotation_error) / math.sqrt(3), _MIN_SIGMA_RAD)
+        self.sigma_centre = max(bias * rms(self.centre_distance) / math.sqrt(3), self._floor_m)
         if len(error):
             # weights stand for precision, so distances are compared after division by it
             typical = np.sqrt(np.median(overlap.weights))
@@ -206,20 +207,31 @@ class _Terms:
         return Similarity(float(found), rotation, y_mean - found * rotation @ x_mean)
 
     def covariance(self, fit: Similarity) -> tuple[Array, Array]:
-        """Gives the weighted centre (3,) in the target and the fit's covariance (6, 6) about it."""
+        """Gives the weighted centre (3,) in the target and the fit's covariance (6, 6) about it.
+
+        A frame's points are wrong together with its pose, so points and poses are not counted
+        twice: the kind that says more stands alone.
+        """
         overlap = self.overlap
         points, centre, turn = self._precision()
-        weights = np.concatenate([points, np.full(len(overlap.source_from_cam), centre)])
-        ys = fit.points(_stack(overlap.source_points, overlap.source_from_cam[:, :3, 3]))
-        middle = weights @ ys / weights.sum()
-        arm = ys - middle
-        squares = (weights * (arm**2).sum(axis=1)).sum()
-        inertia = squares * np.eye(3) - (weights[:, None] * arm).T @ arm
-        rotation = np.linalg.inv(inertia + turn * len(overlap.source_from_cam) * np.eye(3))
+        count = len(overlap.source_from_cam)
+        places = fit.points(_stack(overlap.source_points, overlap.source_from_cam[:, :3, 3]))
+        weights = np.concatenate([points, np.full(count, centre)])
+        middle = weights @ places / weights.sum()
+        arms = places - middle
+        by_points = _inertia(points, arms[: len(points)])
+        by_poses = _inertia(np.full(count, centre), arms[len(points) :]) + count * turn * np.eye(3)
+        more = by_points if np.trace(by_points) > np.trace(by_poses) else by_poses
         covariance = np.zeros((6, 6))
-        covariance[:3, :3] = np.eye(3) / weights.sum()
-        covariance[3:, 3:] = rotation
+        covariance[:3, :3] = np.eye(3) / max(points.sum(), count * centre)
+        covariance[3:, 3:] = np.linalg.inv(more)
         return middle, covariance
+
+
+def _inertia(weights: Array, arms: Array) -> Array:
+    """Gives what displacements at arms (N, 3) of precision (N,) say of a turn, (3, 3)."""
+    squares = float((weights * (arms**2).sum(axis=1)).sum())
+    return np.asarray(squares * np.eye(3) - (weights[:, None] * arms).T @ arms, dtype=np.float64)
 
 
 def _stack(points: Array, centres: Array) -> Array:

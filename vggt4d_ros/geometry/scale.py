@@ -25,6 +25,7 @@ MAX_SIGMA = 0.2  # relative; an estimate less sure than that is refused
 MAX_ROTATION_RESIDUAL = 0.35  # rad; network and TF do not speak of the same cameras
 # Errors of neighbouring pixels are alike: a frame's dense depth counts as this many samples
 SAMPLES_PER_FRAME = 20
+MAX_DEPTH_SPREAD = 0.3  # relative; depth that disagrees more from pixel to pixel has no one ratio
 FRAME_DEPTH_SIGMA = 0.005  # relative, at least: error that all pixels of a frame share
 MIN_SIGMA = 1e-3  # relative; no source is better than that
 
@@ -224,8 +225,11 @@ def depth_scale(
     sigma = np.sqrt(
         (spread**2 / SAMPLES_PER_FRAME + max(between, FRAME_DEPTH_SIGMA) ** 2) / len(ids)
     )
-    if not sigma <= MAX_SIGMA:
-        return no_scale(f"known and predicted depth disagree by {100 * spread:.0f} %")
+    if not (sigma <= MAX_SIGMA and spread <= MAX_DEPTH_SPREAD):
+        worst = max(spread, between)
+        return no_scale(
+            f"known and predicted depth are apart by {100 * worst:.0f} % here and there"
+        )
     reason = f"known depth of {len(logs)} pixels"
     value = float(np.exp(centre))
     return ScaleEstimate(value, max(float(sigma), MIN_SIGMA), ScaleSource.GIVEN, reason)

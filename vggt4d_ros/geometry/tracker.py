@@ -124,7 +124,13 @@ class Tracker:
             )
         else:
             world_from_local, started = _first_inverse(placed.local_from_base), self._why
-            self._chain.start(seen.median_depth * scale.value)
+            first = _placed(placed.local_from_base)[0]
+            self._chain.start(
+                np.zeros(3),  # the fixed frame's origin
+                int(placed.cameras[first]),
+                seen.median_depth * scale.value,
+                (placed.residual_m, placed.residual_rad),
+            )
         world_from_cam = world_from_local @ placed.local_from_cam
         world_from_base = world_from_local @ placed.local_from_base
         tracked = TrackedWindow(

@@ -24,15 +24,41 @@ class ChainCovariance:
     """What the links between windows add up to, and what each frame's own noise adds on top."""
 
     def __init__(self) -> None:
-        self.start(math.nan)
-
-    def start(self, median_depth_m: float) -> None:
-        """Begins a trajectory, whose first pose is exact by definition."""
         self._covariance: Array = np.zeros((6, 6))
         self._centre: Array = np.zeros(3)
+        self._centre_sigma = math.nan
+        self._rotation_sigma = math.nan
+
+    def start(
+        self,
+        position: Array,
+        cameras: int,
+        median_depth_m: float,
+        rig_residual: tuple[float, float],
+    ) -> None:
+        """Begins a trajectory. Its first pose is exact by definition, but not known exactly.
+
+        Args:
+            position: (3,) of that pose.
+            cameras: how many it rests on.
+            median_depth_m: of the scene; NaN: not known.
+            rig_residual: m, rad of the cameras against the rig, which tells of one camera's noise;
+                NaN: not known.
+        """
         depth = median_depth_m if math.isfinite(median_depth_m) else 1.0
-        self._centre_sigma = _FIRST_SIGMA_PER_DEPTH * depth
-        self._rotation_sigma = _FIRST_SIGMA_RAD
+        guess = (_FIRST_SIGMA_PER_DEPTH * depth, _FIRST_SIGMA_RAD)
+        # the mean of n cameras took its share of the residual away; three axes
+        bias = math.sqrt(cameras / max(cameras - 1, 1) / 3)
+        self._centre_sigma, self._rotation_sigma = (
+            bias * seen if math.isfinite(seen) else first
+            for seen, first in zip(rig_residual, guess, strict=True)
+        )
+        self._covariance = self._own() / max(cameras, 1)
+        self._centre = position
+
+    def _own(self) -> Array:
+        """Covariance of one camera's pose in one window."""
+        return np.diag([self._centre_sigma**2] * 3 + [self._rotation_sigma**2] * 3)
 
     def bridge(self, position: Array) -> None:
         """Takes in a gap over which the pose was only held."""
@@ -63,7 +89,7 @@ class ChainCovariance:
         fully correlated along the trajectory and not summed link by link.
         """
         result = np.full((len(world_from_base), 6, 6), np.nan)
-        own = np.diag([self._centre_sigma**2] * 3 + [self._rotation_sigma**2] * 3)
+        own = self._own()
         for step in np.flatnonzero(np.isfinite(world_from_base).all(axis=(1, 2))):
             position = world_from_base[step, :3, 3]
             chain = covariance_at(self._covariance, self._centre, position)
