@@ -113,10 +113,10 @@ def origin(archive: zipfile.ZipFile) -> dict[str, str]:
     metadata = next(name for name in names if name.endswith(".dist-info/METADATA"))
     fields = HeaderParser().parsestr(archive.read(metadata).decode())
     licence = fields["License"]
-    for name in names:  # a ROS package says it in its manifest
-        if name.endswith("/package.xml"):
-            root = ElementTree.fromstring(archive.read(name))
-            licence = " and ".join(element.text or "" for element in root.iter("license"))
+    manifest = next((name for name in names if name.endswith("/package.xml")), None)
+    if licence is None and manifest:  # a ROS package
+        root = ElementTree.fromstring(archive.read(manifest))
+        licence = " and ".join(element.text or "" for element in root.iter("license"))
     licence = licence or "in its licence file"
     return {"name": fields["Name"], "version": fields["Version"], "licence": licence}
 
