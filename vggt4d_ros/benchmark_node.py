@@ -151,6 +151,8 @@ def _watch(watched: Subject, cameras: subprocess.Popen[str]) -> dict[str, Any]:
     started: tuple[float, float] | None = None
     last = (begin, 0.0)
     while cameras.poll() is None:
+        if watched.process.poll() is not None:
+            raise RuntimeError(f"the process under load ended: {watched.process.args}")
         now, cpu = time.monotonic(), watched.cpu_seconds()
         watched.note_memory(now - begin)
         if started is None and now - begin > 4.0:  # warmed up
