@@ -21,6 +21,7 @@ from safetensors.torch import load_file, save_file  # noqa: E402
 
 from vggt4d_ros.cli import main  # noqa: E402
 from vggt4d_ros.model import catalogue, checkpoint  # noqa: E402
+from vggt4d_ros.model.config import MotionConfig  # noqa: E402
 
 GOLDEN = Path(__file__).parent / "data" / "golden"
 
@@ -291,3 +292,85 @@ def test_bench_imports_a_subject_only_when_it_is_asked_for(
     with pytest.raises(SystemExit):
         main(["bench", "nothing"])
     assert "invalid choice" in capsys.readouterr().err
+
+
+@pytest.fixture
+def flat(tmp_path: Path) -> Path:
+    """A network of one layer: tracing takes seconds a layer."""
+    motion = MotionConfig(match_dim=8, feature_dim=8, hidden_dim=8, radius=1, refinements=1)
+    config = small_compact(depth=1, taps=(0,), motion=motion)
+    return checkpoint.save(tmp_path / "flat.safetensors", lively(config))
+
+
+def test_export_writes_a_graph_that_says_the_same(
+    flat: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "small.pt2"
+    options = ["--checkpoint", str(flat), "--grid", "2x2", "--image", "32x48"]
+
+    status = main(["export", str(out), *options])
+
+    lines = capsys.readouterr().out
+    assert status == 0
+    assert out.stat().st_size > 100_000
+    assert "flow_backward          largest difference" in lines
+    assert [path.name for path in tmp_path.iterdir() if "part" in path.name] == []
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_onnx_file_says_the_same_with_a_missing_frame(flat: Path, tmp_path: Path) -> None:
+    pytest.importorskip("onnxscript")
+    pytest.importorskip("onnxruntime")
+    options = ["--checkpoint", str(flat), "--grid", "2x2", "--image", "32x48"]
+
+    assert main(["export", str(tmp_path / "small.onnx"), *options]) == 0
+
+
+def test_export_that_differs_fails(
+    saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from vggt4d_ros.model import export
+
+    monkeypatch.setattr(export, "export", lambda model, inputs: None)
+    monkeypatch.setattr(
+        export, "write", lambda *args: lambda inputs: [x + 1 for x in expected(inputs)]
+    )
+    model = checkpoint.load(saved)
+
+    def expected(inputs: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+        return export.NewestStep(model)(*inputs)
+
+    out = tmp_path / "x.pt2"
+    out.write_bytes(b"")
+    options = ["--checkpoint", str(saved), "--grid", "1x1", "--image", "32x48"]
+
+    assert main(["export", str(out), *options]) == 1
+    assert "differs from the network by more than 0.0001" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["x.engine"], "must end in one of .pt2, .onnx"),
+        (["x.pt2", "--image", "100x160"], "multiple of 16 pixels"),
+        (["x.pt2", "--grid", "4"], "--grid must be two numbers"),
+        (["x.pt2", "--checkpoint", "none"], "neither a file"),
+    ],
+)
+def test_export_refuses_nonsense_in_one_line(
+    options: list[str],
+    message: str,
+    saved: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    if "--checkpoint" not in options:
+        options = [*options, "--checkpoint", str(saved)]
+    if "--grid" not in options:
+        options = [*options, "--grid", "1x1"]
+
+    assert main(["export", *options]) == 1
+    assert message in capsys.readouterr().err

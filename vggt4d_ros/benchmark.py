@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from vggt4d_ros.cli import CommandError
+from vggt4d_ros.commands.pairs import pair
 from vggt4d_ros.datatypes import Frame, FrameSet, LazyImage, Window
 
 NETWORK = ("encoder", "cross_view", "cross_time", "heads")
@@ -46,8 +47,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Prints and writes milliseconds p50 and p95, memory and the share of each stage."""
-    steps, views = _pair(arguments.grid, "--grid")
-    size = _pair(arguments.size, "--size")
+    steps, views = pair(arguments.grid, "--grid")
+    size = pair(arguments.size, "--size")
     if arguments.windows < 1 or arguments.warm_up < 0:
         raise CommandError("--windows must be at least 1 and --warm-up at least 0")
     predictor = _predictor(arguments)
@@ -69,13 +70,6 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.json.parent.mkdir(parents=True, exist_ok=True)
         arguments.json.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     return 0
-
-
-def _pair(text: str, option: str) -> tuple[int, int]:
-    parts = text.lower().split("x")
-    if len(parts) != 2 or not all(part.isdigit() and int(part) for part in parts):
-        raise CommandError(f"{option} must be two numbers like 4x4, got {text!r}")
-    return int(parts[0]), int(parts[1])
 
 
 def _predictor(arguments: argparse.Namespace):  # type: ignore[no-untyped-def]  # imports torch
