@@ -22,14 +22,13 @@ from vggt4d_ros.train.sampler import held_out, training_batch
 CONFIG_FOLDER = Path(__file__).parent.parent / "config"
 
 
-
-
 def tiny(**changes: object) -> TrainConfig:
     phase = Phase(until=100, batch=1, grids=((2, 1),), sizes=((56, 56),), drop_share=0.0)
     base = TrainConfig(
         model="tiny_motion",
         phases=(phase,),
         warm_up=5,
+        threads=1,
         log_every=1,
         evaluate_windows=2,
         evaluate_grid=(2, 1),
@@ -75,6 +74,16 @@ def test_interrupted_run_gives_the_same_losses(tmp_path: Path) -> None:
     assert losses_of(tmp_path / "parts") == losses_of(tmp_path / "whole")
     assert again.state.step == 6
     assert len(set(losses_of(tmp_path / "whole"))) == 6
+
+
+def test_stopped_run_saves_what_it_has(tmp_path: Path) -> None:
+    trainer = Trainer(tiny(), tmp_path)
+    trainer.stopping = True
+    trainer.step()
+
+    trainer.run(progress=False)
+
+    assert Trainer(tiny(), tmp_path).state.step == 1
 
 
 def test_replayed_batches_resume_exactly_too(tmp_path: Path) -> None:
@@ -169,7 +178,9 @@ def test_new_heads_start_fresh_and_the_rest_goes_on(tmp_path: Path) -> None:
 
 
 def test_learning_rate_rises_then_follows_the_cosine() -> None:
-    config = TrainConfig(phases=(Phase(until=1100),), warm_up=100, learning_rate=1.0, final_rate=0.1)
+    config = TrainConfig(
+        phases=(Phase(until=1100),), warm_up=100, learning_rate=1.0, final_rate=0.1
+    )
 
     assert learning_rate(config, 0) == pytest.approx(0.01)
     assert learning_rate(config, 99) == pytest.approx(1.0)

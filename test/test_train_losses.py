@@ -177,7 +177,9 @@ def test_every_loss_reaches_its_head_and_the_trunk() -> None:
         output = model(targets.batch.images, None)
         _, found = compute_losses(output, targets, LossWeights(), (0, 1))
         found[name].backward()
-        reached = {key for key, p in model.named_parameters() if p.grad is not None and p.grad.any()}
+        reached = {
+            key for key, p in model.named_parameters() if p.grad is not None and p.grad.any()
+        }
         assert any(key.startswith(prefix) for key in reached), name
         assert any("patch_embed" in key or "detail" in key for key in reached), name
 

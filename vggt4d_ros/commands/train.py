@@ -1,12 +1,13 @@
 # Copyright 2026 The vggt4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""``vggt4d train``: trains a network from a configuration; the same command takes a run up again."""
+"""``vggt4d train``: trains a network; the same command takes a run up again."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import logging
+import signal
 from pathlib import Path
 
 from vggt4d_ros.cli import CommandError
@@ -47,6 +48,8 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.evaluate is not None:
             print(json.dumps(trainer.evaluate(), indent=2))
         else:
+            for number in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(number, lambda *_: setattr(trainer, "stopping", True))
             trainer.run(arguments.until, progress=not arguments.no_progress)
     except (TrainConfigError, NonFiniteLoss) as error:
         raise CommandError(str(error)) from error

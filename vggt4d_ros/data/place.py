@@ -1,6 +1,6 @@
 # Copyright 2026 The vggt4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""From scene descriptions (numpy, float64) to the tables that rendering looks things up in (torch)."""
+"""From scene descriptions (numpy, float64) to the tables that rendering reads (torch)."""
 
 from __future__ import annotations
 
@@ -63,24 +63,30 @@ def make_tables(
         return torch.from_numpy(array).to(device, dtype)
 
     placed = Placed(
-        stack("kind", torch.long),
-        stack("ball"),
-        stack("part_from_pixel"),
-        stack("eye"),
-        stack("pixel_rays"),
+        kind=stack("kind", torch.long),
+        ball=stack("ball"),
+        part_from_pixel=stack("part_from_pixel"),
+        eye=stack("eye"),
+        pixel_rays=stack("pixel_rays"),
     )
     return Tables(
-        placed,
-        *(stack(n) for n in ("half", "light", "next_pixel", "last_pixel", "next_shift")),
-        stack("last_shift"),
-        stack("instance", torch.int16),
-        stack("texture", torch.long),
-        *(stack(n) for n in ("colors", "repeats", "shift")),
-        stack("sky", torch.bool),
-        stack("focal"),
-        stack("ambient"),
-        stack("intrinsics", flat=False),
-        stack("cam_from_world", flat=False),
+        placed=placed,
+        half=stack("half"),
+        light=stack("light"),
+        next_pixel=stack("next_pixel"),
+        last_pixel=stack("last_pixel"),
+        next_shift=stack("next_shift"),
+        last_shift=stack("last_shift"),
+        instance=stack("instance", torch.int16),
+        texture=stack("texture", torch.long),
+        colors=stack("colors"),
+        repeats=stack("repeats"),
+        shift=stack("shift"),
+        sky=stack("sky", torch.bool),
+        focal=stack("focal"),
+        ambient=stack("ambient"),
+        intrinsics=stack("intrinsics", flat=False),
+        cam_from_world=stack("cam_from_world", flat=False),
     )
 
 
@@ -162,4 +168,3 @@ def _ball_radius(parts: Sequence[Primitive]) -> Array:
         else:
             radii.append(math.sqrt(x * x + y * y + z * z))
     return np.array(radii)
-

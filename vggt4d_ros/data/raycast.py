@@ -59,7 +59,9 @@ def cast_rays(placed: Placed, height: int, width: int) -> Hits:
     key = (background.view(torch.int32).long() << _BITS).flatten(0, 1)  # pair 0 is the room
     if len(pair_frame):
         if len(pair_frame) >= 1 << _BITS:
-            raise ValueError(f"{len(pair_frame)} tile pairs in one call; render fewer frames at once")
+            raise ValueError(
+                f"{len(pair_frame)} tile pairs in one call; render fewer frames at once"
+            )
         depth = _pair_depth(placed, pixels, pair_frame, pair_tile, pair_part)
         number = torch.arange(1, len(pair_frame) + 1, device=depth.device)[:, None]
         found = (depth.view(torch.int32).long() << _BITS) | number
@@ -82,7 +84,9 @@ def cast_rays(placed: Placed, height: int, width: int) -> Hits:
 def _tile_pixels(height: int, width: int, like: Tensor) -> Tensor:
     """(u, v, 1) of the pixels of each tile, (N, TILE * TILE, 3)."""
     v, u = torch.meshgrid(
-        torch.arange(height, device=like.device), torch.arange(width, device=like.device), indexing="ij"
+        torch.arange(height, device=like.device),
+        torch.arange(width, device=like.device),
+        indexing="ij",
     )
     uv1 = torch.stack([u, v, torch.ones_like(u)], -1).to(like.dtype)
     tiles = uv1.view(height // TILE, TILE, width // TILE, TILE, 3).permute(0, 2, 1, 3, 4)

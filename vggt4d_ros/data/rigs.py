@@ -77,7 +77,7 @@ def sample_path(rng: np.random.Generator, steps: int, speed: float, start: Array
         turn = rng.normal(0, math.radians(3.5))
         roll = rng.normal(0, math.radians(0.8))
     yaw = heading + turn * time + 0.5 * rng.normal(0, 0.15) * turn * time**2
-    pitch = rng.normal(0, math.radians(6)) + roll * time
+    pitch = np.asarray(rng.normal(0, math.radians(6)) + roll * time, dtype=np.float64)
     # mostly ahead, sometimes sideways or back
     course = heading + (rng.normal(0, 0.3) if rng.random() < 0.6 else rng.uniform(-3.1, 3.1))
     step = np.stack(

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -75,7 +76,10 @@ def make_textures(count: int, seed: int) -> TextureBank:
         for level in range(LEVELS):
             if level:
                 texture = 0.25 * (
-                    texture[::2, ::2] + texture[1::2, ::2] + texture[::2, 1::2] + texture[1::2, 1::2]
+                    texture[::2, ::2]
+                    + texture[1::2, ::2]
+                    + texture[::2, 1::2]
+                    + texture[1::2, 1::2]
                 )
             levels.append(np.round(texture * 255).astype(np.uint8).reshape(-1, CHANNELS))
     return TextureBank(torch.from_numpy(np.concatenate(levels)), count)
@@ -143,7 +147,7 @@ def _bricks(rng: np.random.Generator) -> NDArray[np.float64]:
 
 
 def _joints(
-    image: NDArray[np.float64], rows: int, columns: int, rng: np.random.Generator
+    image: NDArray[Any], rows: int, columns: int, rng: np.random.Generator
 ) -> NDArray[np.float64]:
     """Draws the gaps between tiles."""
     thick = int(rng.integers(1, 5))

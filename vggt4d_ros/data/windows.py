@@ -1,13 +1,15 @@
 # Copyright 2026 The vggt4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""A batch of windows with ground truth: what the scenes and all readers give, losses and metrics take.
+"""A batch of windows with ground truth, from scenes and readers to losses and metrics.
 
 Letters: B batch, T time, V view, H, W. Conventions are those of ``datatypes``.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -55,23 +57,18 @@ class WindowBatch:
 
     def to(self, device: torch.device | str) -> WindowBatch:
         """The same batch on another device."""
-        moved = {
-            spec.name: value.to(device, non_blocking=True)
-            if isinstance(value := getattr(self, spec.name), Tensor)
-            else value
-            for spec in fields(self)
-        }
-        return WindowBatch(**moved)
+        return self._map(lambda value: value.to(device, non_blocking=True))
 
     def select(self, rows: Tensor) -> WindowBatch:
         """The windows with these numbers."""
-        kept = {
-            spec.name: value[rows]
-            if isinstance(value := getattr(self, spec.name), Tensor)
-            else value
-            for spec in fields(self)
-        }
-        return WindowBatch(**kept)
+        return self._map(lambda value: value[rows])
+
+    def _map(self, change: Callable[[Tensor], Tensor]) -> WindowBatch:
+        values: dict[str, Any] = {spec.name: getattr(self, spec.name) for spec in fields(self)}
+        for name, value in values.items():
+            if isinstance(value, Tensor):
+                values[name] = change(value)
+        return WindowBatch(**values)
 
 
 def pixel_rays(intrinsics: Tensor, height: int, width: int) -> Tensor:

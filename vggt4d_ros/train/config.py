@@ -95,8 +95,7 @@ def load_config(path: Path | str) -> TrainConfig:
         raise TrainConfigError(f"{path}: cannot be read ({error.strerror})") from error
     except yaml.YAMLError as error:
         raise TrainConfigError(f"{path}: not YAML ({error})".splitlines()[0]) from error
-    config = from_dict(values or {}, str(path))
-    return config
+    return from_dict(values or {}, str(path))
 
 
 def from_dict(values: object, source: str = "config") -> TrainConfig:

@@ -92,6 +92,7 @@ class Trainer:
         self.kept: list[WindowBatch | None] = [None] * config.accumulate
         self.data_seconds = 0.0
         self.phase: Phase | None = None
+        self.stopping = False  # set from outside (a signal): end after this step, and save
         self._take_up()
 
     def _take_up(self) -> None:
@@ -114,7 +115,7 @@ class Trainer:
         before = self.state.seconds
         board = self._board()
         bar = tqdm(total=end, initial=self.state.step, disable=not progress, mininterval=5.0)
-        while self.state.step < end:
+        while self.state.step < end and not self.stopping:
             numbers = self.step()
             now = time.monotonic()
             self.state.seconds = before + now - started
@@ -233,9 +234,7 @@ class Trainer:
             return None
         return SummaryWriter(str(self.folder / "tensorboard"))
 
-    def _broken(
-        self, batch: WindowBatch, losses: Mapping[str, Tensor], what: str
-    ) -> NonFiniteLoss:
+    def _broken(self, batch: WindowBatch, losses: Mapping[str, Tensor], what: str) -> NonFiniteLoss:
         """Saves the batch that broke the run."""
         path = self.folder / f"broken_step{self.state.step}.pt"
         self.folder.mkdir(parents=True, exist_ok=True)

@@ -86,7 +86,7 @@ def points_loss(
     safe = torch.where(valid, depth, 1.0).clamp(min=1e-2)[..., None]
     difference = (points - torch.where(valid[..., None], target, points.detach())) / safe
     error = (difference.square().sum(-1) + 1e-8).sqrt()
-    smooth = sum(gradient_loss(difference[..., i], valid) for i in range(3)) / 3
+    smooth = torch.stack([gradient_loss(difference[..., i], valid) for i in range(3)]).mean()
     return confident_loss(error, confidence, valid) + smooth
 
 
@@ -177,8 +177,8 @@ def compute_losses(
                 truth = (f"flow_{name}", f"flow_{name}_valid", f"occluded_{name}")
                 fields.append(flow_losses(field, *(getattr(batch, key)[:, at] for key in truth)))
         if fields:
-            losses["flow"] = sum(pair[0] for pair in fields) / len(fields)
-            losses["flow_confidence"] = sum(pair[1] for pair in fields) / len(fields)
+            losses["flow"] = torch.stack([pair[0] for pair in fields]).mean()
+            losses["flow_confidence"] = torch.stack([pair[1] for pair in fields]).mean()
         if output.motion.dynamic is not None and batch.dynamic_valid.any():
             losses["dynamic"] = dynamic_loss(
                 output.motion.dynamic, batch.dynamic[:, index], batch.dynamic_valid[:, index]

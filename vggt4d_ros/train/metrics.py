@@ -80,7 +80,10 @@ def _pose_metrics(sums: Sums, pose: Tensor, targets: Targets) -> None:
         index = there.nonzero()[:, 0]
         if not len(index):
             continue
-        found, truth = pose[row].flatten(0, 1)[index], targets.pose_encoding[row].flatten(0, 1)[index]
+        found, truth = (
+            pose[row].flatten(0, 1)[index],
+            targets.pose_encoding[row].flatten(0, 1)[index],
+        )
         _add(sums, "fov_deg", float(torch.rad2deg((found[:, 8] - truth[:, 8]).abs()).mean()))
         if len(index) < 2:
             continue
@@ -138,7 +141,11 @@ def _summary(sums: Sums) -> dict[str, float]:
     for name, values in sums.items():
         if name.startswith("mask_"):
             continue
-        middle = np.median if name in ("rotation_deg", "translation_deg", "rotation_deg_static") else np.mean
+        middle = (
+            np.median
+            if name in ("rotation_deg", "translation_deg", "rotation_deg_static")
+            else np.mean
+        )
         result[name] = float(middle(values))
     if sum(sums.get("mask_any", [0.0])):
         result["mask_iou"] = sum(sums["mask_both"]) / sum(sums["mask_any"])

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -56,7 +57,7 @@ def vary(batch: WindowBatch, generator: torch.Generator) -> WindowBatch:
 
 def mirror(batch: WindowBatch) -> WindowBatch:
     """The windows seen in a mirror: x of pixels, points and poses changes its sign."""
-    flipped = {}
+    flipped: dict[str, Any] = {}
     for name in batch.__dataclass_fields__:
         value = getattr(batch, name)
         if not isinstance(value, torch.Tensor) or value.dim() < 5:
@@ -75,7 +76,9 @@ def mirror(batch: WindowBatch) -> WindowBatch:
     return replace(batch, **flipped, intrinsics=intrinsics)
 
 
-def batch_at(config: TrainConfig, step: int, kept: WindowBatch | None, part: int = 0) -> WindowBatch:
+def batch_at(
+    config: TrainConfig, step: int, kept: WindowBatch | None, part: int = 0
+) -> WindowBatch:
     """The batch of a step, from the one rendered last where it is to be used again."""
     if kept is None or step % config.replay == 0:
         kept = training_batch(config, step, part)

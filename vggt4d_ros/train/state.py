@@ -75,7 +75,9 @@ def read_state(folder: Path) -> dict[str, Any] | None:
         payload: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many kinds
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise TrainConfigError(f"{path}: damaged ({first[:100]}); remove it to start anew") from error
+        raise TrainConfigError(
+            f"{path}: damaged ({first[:100]}); remove it to start anew"
+        ) from error
     return payload
 
 
