@@ -14,6 +14,7 @@ from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
 from launch.actions import (
     DeclareLaunchArgument,
     IncludeLaunchDescription,
+    LogInfo,
     OpaqueFunction,
     RegisterEventHandler,
     Shutdown,
@@ -115,16 +116,21 @@ def _after_player(
     event: ProcessExited, exit_at_end: bool, drain_s: float
 ) -> list[LaunchDescriptionEntity]:
     if event.returncode != 0:
-        return [Shutdown(reason=f"the bag player failed with status {event.returncode}")]
+        return _end(f"the bag player failed with status {event.returncode}")
     if not exit_at_end:
         return []
-    return [TimerAction(period=drain_s, actions=[Shutdown(reason="the bag has ended")])]
+    return [TimerAction(period=drain_s, actions=_end("the bag has ended"))]
 
 
-def _after_node(event: ProcessExited, _: LaunchContext) -> list[LaunchDescriptionEntity]:
-    if event.process_name.startswith("vggt4d_node") and event.returncode != 0:
-        return [Shutdown(reason=f"the node failed with status {event.returncode}")]
-    return []
+def _after_node(event: ProcessExited, context: LaunchContext) -> list[LaunchDescriptionEntity]:
+    is_node = event.process_name.startswith("vggt4d_node")
+    if context.is_shutdown or not is_node or event.returncode == 0:
+        return []
+    return _end(f"the node failed with status {event.returncode}")
+
+
+def _end(reason: str) -> list[LaunchDescriptionEntity]:
+    return [LogInfo(msg=f"{reason}: ending the replay"), Shutdown(reason=reason)]
 
 
 def generate_launch_description() -> LaunchDescription:

@@ -234,6 +234,19 @@ def test_subscribers_that_do_not_come_are_named_and_waited_for_no_longer(listene
     assert f"{IMAGE_TOPICS[0]} (0)" in output
 
 
+def test_camera_that_nobody_wants_does_not_hold_up_the_others_for_long(listener, sample):
+    listener.listen(IMAGE_TOPICS[0], CompressedImage)
+
+    begin = time.monotonic()
+    with running("bag_player", f"bag:={sample}", "wait_for_subscribers:=1", "rate:=10") as player:
+        listener.spin_until(lambda: not player.is_running, "the player ends by itself")
+        _, output = player.finish(5)
+
+    assert 5.0 < time.monotonic() - begin < 20.0  # and not the 30 s of the time limit
+    assert f"fewer than 1 subscribers on {IMAGE_TOPICS[1]} (0)" in output
+    assert numbers(listener, IMAGE_TOPICS[0]) == list(range(STEPS))
+
+
 def test_topics_can_be_chosen_and_renamed(listener, sample):
     listener.listen("/front/image", CompressedImage)
 

@@ -81,14 +81,16 @@ def read_config(path: Path) -> Config:
     Raises:
         ConfigError: an unknown or wrong parameter.
     """
-    tree = yaml.safe_load(path.read_text())
+    if not path.is_file():
+        raise ConfigError(f"{path}: no such file")
     try:
+        tree = yaml.safe_load(path.read_text())
         (node,) = tree.values()
         sections = node["ros__parameters"]
         flat = {
             f"{name}.{key}": value for name, part in sections.items() for key, value in part.items()
         }
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError, yaml.YAMLError) as error:
         raise ConfigError(f"{path}: not of the form of config/demo.yaml") from error
     return config_from_flat(flat)
 
@@ -104,6 +106,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     options = parser.parse_args(argv)
     try:
+        if not options.seconds > 0:
+            raise DemoError(f"--seconds must be above 0, got {options.seconds:g}")
         return demonstrate(options)
     except (DemoError, BagError, ConfigError, CheckpointError, EngineError) as error:
         print(f"demo: {error}", file=sys.stderr)

@@ -33,20 +33,23 @@ class Plan:
         return self.loops * self.recording.duration_s / self.rate
 
     @property
+    def keeps_up(self) -> bool:
+        """Whether there is time for a window between two sets."""
+        return self.recording.period_s / self.rate >= self.window_ms * 1e-3
+
+    @property
     def words(self) -> str:
         """The choice and its reason."""
-        period_ms = self.recording.period_s * 1e3
         found = (
-            f"One window takes {self.window_ms:.0f} ms here (network and all outputs), and the "
-            f"recording has new images every {period_ms:.0f} ms"
+            f"One window takes {self.window_ms:.0f} ms here (network and all outputs); the "
+            f"recording has new images every {self.recording.period_s * 1e3:.0f} ms"
         )
         times = "once" if self.loops == 1 else f"{self.loops} times"
-        speed = (
-            "so it is replayed in real time"
-            if self.rate == 1.0
-            else f"so it is replayed at {self.rate:.2g} x real time"
-        )
-        return f"{found}: {speed}, {times} ({self.seconds:.0f} s)."
+        speed = "in real time" if self.rate == 1.0 else f"at {self.rate:.2g} x real time"
+        choice = f"it is replayed {speed}, {times} ({self.seconds:.0f} s)"
+        if self.keeps_up:
+            return f"{found}: {choice}, so that about every window can be processed."
+        return f"{found}: {choice}, not to last longer; windows that come too fast are dropped."
 
 
 def choose(window_ms: float, recording: Recording, seconds: float) -> Plan:
@@ -55,10 +58,10 @@ def choose(window_ms: float, recording: Recording, seconds: float) -> Plan:
     Args:
         window_ms: time of one window on this machine.
         recording: what is replayed.
-        seconds: about how long the replay may last; it is at least one time through.
+        seconds: longest replay; on a slow machine windows are dropped to keep to it.
     """
     needed_s = HEADROOM * window_ms * 1e-3
-    rate = min(1.0, recording.period_s / needed_s)
-    rate = float(f"{rate:.2g}")  # two digits: as it is told, so it is done
+    wanted = max(recording.period_s / needed_s, recording.duration_s / seconds)
+    rate = float(f"{min(1.0, wanted):.2g}")  # two digits: as it is told, so it is done
     loops = max(1, int(seconds * rate / recording.duration_s))
     return Plan(rate, loops, window_ms, recording)

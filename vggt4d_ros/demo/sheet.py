@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,7 @@ INVALID = "#d9dce0"
 MOVING = np.array([255, 90, 0])
 CAMERA_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")  # Okabe-Ito
 CLOUD_POINTS = 80_000
+FULL_MPS = 2.0  # of the node's scene flow images
 LEGEND = 0.12  # width of a group's colour bar, in heights of an image
 FRUSTUM_M = 0.45  # drawn depth of a camera
 
@@ -57,8 +59,8 @@ class Sheet:
         with plt.rc_context({"font.size": 10, "text.color": INK, "axes.edgecolor": SOFT}):
             figure = plt.figure(figsize=(WIDTH_IN, height_in), dpi=DPI, facecolor="white")
             grid = GridSpec(
-                3, 3, figure=figure, height_ratios=rows, left=0.028, right=0.985, hspace=0.15,
-                wspace=0.075, bottom=0.035, top=1 - 0.95 / height_in,
+                3, 3, figure=figure, height_ratios=rows, left=0.03, right=0.975, hspace=0.15,
+                wspace=0.1, bottom=0.035, top=1 - 0.95 / height_in,
             )  # fmt: skip
             self._title(figure, height_in)
             self._images(figure, grid[0, 0], "input", "Input images")
@@ -122,19 +124,19 @@ class Sheet:
         bar.ax.tick_params(labelsize=9, color=SOFT, labelcolor=INK)
 
     def _flow(self, figure: Figure, place: SubplotSpec) -> None:
-        axes = self._panels(figure, place, "Scene flow (hue: direction, brightness: speed)")
+        axes = self._panels(figure, place, "Scene flow (white: still, black: unknown)")
         for axis, camera in zip(axes, self._cameras, strict=False):
             axis.imshow(self._arrays[f"{camera}/flow"])
         # the wheel is made by the function that colours the images: it cannot disagree with them
-        span = np.linspace(-1.0, 1.0, 101, dtype=np.float32)
+        span = np.linspace(-FULL_MPS, FULL_MPS, 101, dtype=np.float32)
         right, down = np.meshgrid(span, span)
-        wheel = np.stack([right, down, np.zeros_like(right)], axis=-1)
-        wheel[np.hypot(right, down) > 1.0] = np.nan
-        colours = flow_image_rgb(wheel)
-        colours[np.hypot(right, down) > 1.0] = 255
-        legend = axes[-2].inset_axes((0.62, 0.012, 0.36, 0.36 * self._cell))
+        speed = np.hypot(right, down)
+        colours = flow_image_rgb(np.stack([right, down, np.zeros_like(right)], axis=-1), FULL_MPS)
+        colours[speed > FULL_MPS] = 255
+        legend = axes[-1].inset_axes((0.0, 0.0, 1.0, LEGEND))
         legend.imshow(colours)
         legend.axis("off")
+        legend.set_title(f"{FULL_MPS:g}\n{self._unit.split()[-1]}/s", size=9, color=SOFT, pad=4)
 
     def _dynamic(self, figure: Figure, place: SubplotSpec) -> None:
         axes = self._panels(figure, place, "Moving points (orange)")
@@ -153,7 +155,7 @@ class Sheet:
         dropped = {cause: count for cause, count in seen.frames_dropped.items() if count}
         lines = [
             ("network", f"{seen.model} on {seen.device}"),
-            ("scale", f"{SCALE_SOURCES[seen.scale_source]}, {seen.scale:.3g} m per network unit"),
+            ("scale", self._scale_words()),
             ("frames", f"{seen.frames_received} received, {seen.frames_used} used"),
             ("dropped", ", ".join(f"{k} {v}" for k, v in dropped.items()) or "none"),
             ("windows", f"{seen.windows} finished, {seen.windows_superseded} replaced by newer"),
@@ -168,11 +170,22 @@ class Sheet:
             y = 0.95 - 0.085 * row
             axis.text(0.02, y, name, color=SOFT, size=12, va="top", transform=axis.transAxes)
             axis.text(0.27, y, text, size=12, va="top", transform=axis.transAxes)
-        notes = "\n".join(f"! {warning}" for warning in seen.warnings[:3])
+        notes = [textwrap.shorten(f"! {warning}", 130) for warning in seen.warnings[:3]]
         axis.text(
-            0.02, 0.95 - 0.085 * len(lines) - 0.03, notes, size=11, color="#b34700", va="top",
-            wrap=True, transform=axis.transAxes,
-        )  # fmt: skip
+            0.02,
+            0.95 - 0.085 * len(lines) - 0.04,
+            "\n".join(line for note in notes for line in textwrap.wrap(note, 66)),
+            size=10.5,
+            color="#b34700",
+            va="top",
+            transform=axis.transAxes,
+        )
+
+    def _scale_words(self) -> str:
+        if not self._observed.scale_source:
+            return "none: all lengths are in network units"
+        source = SCALE_SOURCES[self._observed.scale_source]
+        return f"from {source}, {self._observed.scale:.3g} m per network unit"
 
     def _cloud(self, figure: Figure, place: SubplotSpec, across: int, up: int, title: str) -> None:
         """Draws the cloud in parallel projection, near points over far ones, with the cameras."""
@@ -184,10 +197,15 @@ class Sheet:
         towards = 3 - across - up
         # seen from +z (above), from -y (the side): what is nearer is drawn later
         order = np.argsort(points[:, towards] * (1 if towards == 2 else -1))
+        # so large that together they would just fill the panel
+        box = axis.get_window_extent()
+        area_pt2 = box.width * box.height * (72.0 / DPI) ** 2
+        size = np.clip(area_pt2 / max(len(points), 1), 1.0, 12.0)
         axis.scatter(
-            points[order, across], points[order, up], c=colours[order] / 255.0, s=2.2, linewidths=0
+            points[order, across], points[order, up], c=colours[order] / 255.0, s=size, linewidths=0
         )
-        poses = self._camera_poses()
+        # TF is in metres, which a cloud without a scale is not
+        poses = self._camera_poses() if self._observed.scale_source else {}
         for number, (camera, pose) in enumerate(poses.items()):
             colour = CAMERA_COLOURS[number % len(CAMERA_COLOURS)]
             axis.plot(pose[across, 3], pose[up, 3], "o", ms=7, color=colour, mec="white")
@@ -217,7 +235,7 @@ class Sheet:
             limits.append([low, high])
         # the same scale both ways: the panel's shape decides which direction shows more
         box = axis.get_window_extent()
-        metres = 1.12 * max((x[1] - x[0]) / size for x, size in zip(limits, box.size, strict=True))
+        metres = 1.2 * max((x[1] - x[0]) / size for x, size in zip(limits, box.size, strict=True))
         half = 0.5 * np.maximum(metres * np.array(box.size), 1e-3)
         middle = np.mean(limits, axis=1)
         axis.set_xlim(middle[0] - half[0], middle[0] + half[0])
@@ -262,9 +280,9 @@ class Sheet:
         axis.set_aspect("equal")
         for direction in (axis.xaxis, axis.yaxis, axis.zaxis):
             direction.set_major_locator(MaxNLocator(5))
-        axis.set_xlabel(f"x ({self._unit})", color=SOFT)
-        axis.set_ylabel(f"y ({self._unit})", color=SOFT)
-        axis.set_zlabel(f"z ({self._unit})", color=SOFT)
+        axis.set_xlabel("x (m)", color=SOFT)
+        axis.set_ylabel("y (m)", color=SOFT)
+        axis.set_zlabel("z (m)", color=SOFT)
         axis.tick_params(labelsize=8)
         axis.view_init(elev=24, azim=-52)
         axis.set_title("Camera poses and base trajectory", **HEADING)

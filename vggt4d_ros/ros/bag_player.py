@@ -27,6 +27,7 @@ from vggt4d_ros.evaluation.bag import IMAGE_TYPES, Bag, BagError, BagMessage, Ba
 from vggt4d_ros.ros.process import Stop, message_class, parameter, ros_process
 
 SETTLE_S = 0.3  # from "the writer knows the reader" to "the reader knows the writer"
+PARTIAL_S = 5.0  # patience with topics without subscribers when others have theirs
 ACK_TIMEOUT_S = 2.0
 GLOBAL_TOPICS = ("/tf", "/tf_static", "/clock")  # the same for all robots
 
@@ -171,27 +172,36 @@ class BagPlayer(Node):
     def _wait(self, start_ns: int) -> None:
         """Lets ``start_delay_s`` pass and subscribers come; /clock stands at the start."""
         wanted = self.options.wait_for_subscribers
-        begin = time.monotonic()
+        begin = changed = time.monotonic()
+        counts: list[int] = []
         while not self._stop.is_set():
             self._tick(start_ns)
-            passed = time.monotonic() - begin
-            counts = [publisher.get_subscription_count() for publisher in self._image_publishers]
-            if passed >= self.options.start_delay_s and all(count >= wanted for count in counts):
+            now = time.monotonic()
+            before, counts = counts, [p.get_subscription_count() for p in self._image_publishers]
+            changed = now if counts != before else changed
+            delayed = now - begin < self.options.start_delay_s
+            if not delayed and all(count >= wanted for count in counts):
                 break
-            if passed >= max(self.options.start_delay_s, self.options.wait_timeout_s):
-                lonely = [
-                    f"{publisher.topic_name} ({count})"
-                    for publisher, count in zip(self._image_publishers, counts, strict=True)
-                    if count < wanted
-                ]
-                self.get_logger().warning(
-                    f"starting all the same: after {passed:.0f} s fewer than {wanted} subscribers "
-                    f"on {', '.join(lonely)}"
-                )
+            # cameras of the bag that nobody asks for must not hold up the others
+            is_settled = max(counts) >= wanted and now - changed > PARTIAL_S
+            if not delayed and (is_settled or now - begin > self.options.wait_timeout_s):
+                self._name_the_lonely(counts, now - begin)
                 return
             self._stop.wait(0.05)
         if wanted:
             self._stop.wait(SETTLE_S)
+
+    def _name_the_lonely(self, counts: list[int], waited_s: float) -> None:
+        wanted = self.options.wait_for_subscribers
+        lonely = ", ".join(
+            f"{publisher.topic_name} ({count})"
+            for publisher, count in zip(self._image_publishers, counts, strict=True)
+            if count < wanted
+        )
+        self.get_logger().warning(
+            f"starting all the same: after {waited_s:.0f} s fewer than {wanted} subscribers "
+            f"on {lonely}"
+        )
 
     def _play_loops(self, bag: Bag, names: list[str], preamble: int) -> BagError | None:
         """Plays as often as asked; gives the fault at which a damaged bag ended."""

@@ -143,10 +143,8 @@ class DemoMonitor(Node):
         seen.windows_superseded = status.windows_superseded
         for stage in status.stage_times:
             seen.stage_ms.setdefault(stage.name, []).append(stage.milliseconds)
-        for warning in status.warnings:
-            if warning not in seen.warnings:
-                seen.warnings.append(warning)
-        if status.stage_times:  # of a window, not a last word
+        if status.stage_times:  # of a window, not of a wait or the end
+            seen.warnings += [text for text in status.warnings if text not in seen.warnings]
             seen.steps, seen.device, seen.model = status.steps, status.device, status.model
             seen.memory_bytes = status.memory
             seen.scale_source, seen.scale = int(status.scale_source), status.scale
