@@ -20,7 +20,7 @@ import numpy as np
 from vggt4d_ros.datatypes import Array
 from vggt4d_ros.geometry import se3
 from vggt4d_ros.geometry.robust import cauchy_weights, rms
-from vggt4d_ros.geometry.scale import SAMPLES_PER_FRAME
+from vggt4d_ros.geometry.scale import FRAME_DEPTH_SIGMA, SAMPLES_PER_FRAME
 
 _ITERATIONS = 8
 _STEADY_RAD = 1e-6
@@ -117,7 +117,8 @@ class _Terms:
     """The weights of points, camera centres and rotations against each other.
 
     The deviation of each kind is estimated from its own residual under the last fit. Dense depth
-    of one frame counts as SAMPLES_PER_FRAME independent points, however many pixels were taken.
+    of one frame counts as SAMPLES_PER_FRAME points of independent error, however many pixels were
+    taken, on top of the error they share.
     """
 
     def __init__(self, overlap: Overlap, first: Similarity) -> None:
@@ -129,7 +130,10 @@ class _Terms:
         self.rotation_error: Array = np.zeros(0)
         self.sigma_point = self.sigma_centre = self.sigma_rotation = 1.0
         targets = overlap.target_points
+        self._distance = 0.0  # typical, of points from their camera
         if len(targets):
+            middle = overlap.target_from_cam[:, :3, 3].mean(axis=0)
+            self._distance = float(np.median(np.linalg.norm(targets - middle, axis=1)))
             spread = np.linalg.norm(targets - np.median(targets, axis=0), axis=1)
             self._floor_m = _MIN_SIGMA_PER_DISTANCE * float(np.median(spread)) + 1e-9
         else:
@@ -177,11 +181,20 @@ class _Terms:
             self.point_weights = overlap.weights * cauchy_weights(normed, 1.7 * self.sigma_point)
 
     def _precision(self) -> tuple[Array, float, float]:
-        """Gives the precision of each point (N,), of a centre, and of a rotation."""
+        """Gives the precision of each point (N,), of a centre, and of a rotation.
+
+        A frame's points are no surer than its pose and its depth as a whole, which they share:
+        however well they agree with each other, they are one more opinion of one frame.
+        """
         points = self.point_weights
         if len(points):
-            samples = SAMPLES_PER_FRAME * max(self.overlap.dense_frames, 1)
-            points = points * (samples / points.sum() / self.sigma_point**2)
+            shared = (
+                self.sigma_centre**2
+                + (self.sigma_rotation * self._distance) ** 2
+                + (FRAME_DEPTH_SIGMA * self._distance) ** 2
+            )
+            of_frame = 1 / (self.sigma_point**2 / SAMPLES_PER_FRAME + shared)
+            points = points * (max(self.overlap.dense_frames, 1) * of_frame / points.sum())
         return points, 1 / self.sigma_centre**2, 1 / self.sigma_rotation**2
 
     def solve(self, scale: float | None) -> Similarity:

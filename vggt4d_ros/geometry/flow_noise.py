@@ -22,7 +22,7 @@ Plane = NDArray[np.float32]
 _QUANTILE = 0.4
 _ALONG_AT_QUANTILE = 0.524  # of |N(0, 1)|
 _ACROSS_AT_QUANTILE = 1.011  # of the length of N(0, 1) in two axes
-_NOISE_RANGE = (0.1, 10.0)  # how far the data may correct the assumed noise
+_NOISE_RANGE = (0.1, 5.0)  # how far the data may correct the assumed noise
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,8 @@ class FlowOptions:
     flow_sigma_px: float = 0.3  # px, each axis
     motion_sigma_m: float = 0.01  # of the camera's motion between the frames, each axis
     motion_sigma_rad: float = 0.005
-    correct_ego_motion: bool = True  # let the still scene correct that motion, within its noise
+    frame_depth_sigma: float = 0.02  # relative, of one frame's depth as a whole against the other's
+    correct_ego_motion: bool = True  # let the still scene correct these three, within their noise
 
 
 @dataclass(frozen=True, slots=True, eq=False)

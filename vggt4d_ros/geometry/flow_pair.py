@@ -40,16 +40,17 @@ class Displacement:
     points: list[Plane]  # x, y, z, m, where the points are
     noise: NoisePlanes
 
-    def take_out(self, twist: Array) -> None:
-        """Takes the displacement of a small motion (6,) m, rad of the still scene out, in place."""
+    def take_out(self, correction: Array) -> None:
+        """Takes translation, rotation and growth (7,) of the whole scene out, in place."""
         x, y, z = self.points
-        tx, ty, tz, rx, ry, rz = (float(value) for value in twist)
-        for plane, first, second, a, b, c in (
-            (self.moved[0], z, y, ry, -rz, tx),
-            (self.moved[1], x, z, rz, -rx, ty),
-            (self.moved[2], y, x, rx, -ry, tz),
+        tx, ty, tz, rx, ry, rz, share = (float(value) for value in correction)
+        for plane, own, first, second, a, b, c in (
+            (self.moved[0], x, z, y, ry, -rz, tx),
+            (self.moved[1], y, x, z, rz, -rx, ty),
+            (self.moved[2], z, y, x, rx, -ry, tz),
         ):
             plane -= np.asarray(cv2.addWeighted(first, a, second, b, c), dtype=np.float32)
+            plane -= np.float32(share) * own
 
 
 class FramePair:

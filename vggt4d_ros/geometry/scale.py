@@ -26,7 +26,7 @@ MAX_ROTATION_RESIDUAL = 0.35  # rad; network and TF do not speak of the same cam
 # Errors of neighbouring pixels are alike: a frame's dense depth counts as this many samples
 SAMPLES_PER_FRAME = 20
 MAX_DEPTH_SPREAD = 0.3  # relative; depth that disagrees more from pixel to pixel has no one ratio
-FRAME_DEPTH_SIGMA = 0.005  # relative, at least: error that all pixels of a frame share
+FRAME_DEPTH_SIGMA = 0.01  # relative, at least: error that all pixels of a frame share
 MIN_SIGMA = 1e-3  # relative; no source is better than that
 
 

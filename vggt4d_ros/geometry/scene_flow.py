@@ -36,7 +36,7 @@ class SceneFlow:
     valid: NDArray[np.bool_]  # (H, W) seen in both frames
     dt_s: float  # between the frames, positive
     world_from_cam: Array  # (3, 3) rotation of the frame
-    ego_correction: Array  # (6,) m, rad: what the still scene added to the camera's motion
+    ego_correction: Array  # (7,) m, rad, relative depth: what the still scene corrected
 
     @property
     def velocity(self) -> Plane:
@@ -93,7 +93,7 @@ def compute_scene_flow(
     stride = max(1, int(np.sqrt(one.depth.size / _SAMPLE_PIXELS)))
     grid = slice(stride // 2, None, stride)
     sample = pair.displacement(grid, grid)
-    correction = np.zeros(6)
+    correction = np.zeros(7)
     if options.correct_ego_motion:
         correction = ego_correction(sample, options)
         sample.take_out(correction)
