@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from model_cases import lively, small_compact, window  # noqa: E402
 
 from vggt4d_ros.config import EngineConfig  # noqa: E402
 from vggt4d_ros.datatypes import Prediction, Window  # noqa: E402
+from vggt4d_ros.model.config import tiny  # noqa: E402
 from vggt4d_ros.model.engine import load_engine, resolve_steps  # noqa: E402
 from vggt4d_ros.model.errors import CheckpointError, EngineError, OutOfMemory  # noqa: E402
 from vggt4d_ros.model.motion import MotionOutput  # noqa: E402
@@ -74,7 +76,9 @@ def test_every_output_has_its_cameras_own_size_and_unit() -> None:
         assert frame.flow_forward is None
         assert (frame.depth > 0).all()
         assert (frame.depth_confidence > 1).all()
-        assert ((frame.flow_backward_confidence > 0) & (frame.flow_backward_confidence < 1)).all()
+        for probability in (frame.flow_backward_confidence, frame.dynamic):
+            assert ((probability >= 0) & (probability <= 1)).all()
+            assert probability.std() > 0
 
 
 def test_flow_exists_towards_the_neighbours_that_exist() -> None:
@@ -268,10 +272,9 @@ def test_quarter_turn_about_z_by_hand() -> None:
 
 def test_values_lie_where_the_documented_pixel_mapping_says() -> None:
     placement = place(90, 160, (32, 64), (48, 64))  # 8 rows of padding above and below
-    rows = torch.arange(48.0)[:, None].expand(48, 64)
-    columns = torch.arange(64.0)[None].expand(48, 64)
+    columns, rows = np.meshgrid(np.arange(64, dtype=np.float32), np.arange(48, dtype=np.float32))
 
-    found = to_camera(torch.stack([columns, rows]), placement).numpy()
+    found = to_camera(np.stack([columns, rows], axis=-1), placement).transpose(2, 0, 1)
 
     assert found.shape == (2, 90, 160)
     u, v = np.meshgrid(np.arange(160), np.arange(90))
@@ -516,3 +519,28 @@ def test_network_without_torch_says_what_is_missing() -> None:
 
     assert "needs the Python package 'torch'" in out
     assert "model.engine: 'null'" in out
+
+
+def test_closed_gates_skip_the_time_branch_without_a_trace(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shown = window(3, [(42, 56)] * 2)
+    open_gates = Predictor(lively(replace(tiny(), img_size=56)), device="cpu")
+    closed = lively(replace(tiny(), img_size=56))
+    closed.spatiotemporal_dense_fusion.alpha.data[:] = 0.0
+    slow = Predictor(closed, device="cpu")
+    slow.model.time_branch = True
+    expected = slow.predict(shown, points=True)
+    fast = Predictor(closed, device="cpu")
+    monkeypatch.delattr(fast.model.cross_time_local_fusion, "frame_blocks")  # nobody needs it
+
+    assert open_gates.model.time_branch
+    assert "time branch" in fast.warnings[-1]
+    assert equal(fast.predict(shown, points=True), expected)
+
+
+def test_motion_heads_need_the_time_branch_whatever_the_gates_say() -> None:
+    model = lively(small_compact())
+    model.spatiotemporal_dense_fusion.alpha.data[:] = 0.0
+
+    assert Predictor(model, device="cpu").model.time_branch

@@ -42,10 +42,11 @@ def position_map(
     parts = []
     for span, count in zip(spans, (width, height), strict=True):
         angle = torch.linspace(-span, span, count, dtype=torch.float64)[None] * omega[:, None]
-        parts.append(torch.cat([angle.sin(), angle.cos()]))  # (channels/2, count)
+        part = torch.cat([angle.sin(), angle.cos()])  # (channels/2, count)
+        parts.append(part.float().to(device))
     x = parts[0][:, None, :].expand(-1, height, -1)
     y = parts[1][:, :, None].expand(-1, -1, width)
-    return torch.cat([x, y]).float().to(device)
+    return torch.cat([x, y])
 
 
 def resize(x: Tensor, height: int, width: int) -> Tensor:

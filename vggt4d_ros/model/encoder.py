@@ -101,6 +101,33 @@ class ResidualConv(nn.Module):
         return x + self.conv2(functional.relu(self.conv1(functional.relu(self.norm(x)))))
 
 
+class PositionCode(nn.Module):
+    """Where in the image a token lies, for the rotary blocks know relative places only.
+
+    Without it neither the height above the horizon nor the ray of a pixel can be told. Sines of
+    the place within the image, from -1 to 1, so that it holds at any size.
+    """
+
+    octaves = (0.5, 1.0, 2.0, 4.0)
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.project = nn.Linear(4 * len(self.octaves) + 2, dim, bias=False)
+
+    def start(self) -> None:
+        """As strong as the tokens themselves."""
+        nn.init.normal_(self.project.weight, std=0.2)
+
+    def forward(self, height: int, width: int) -> Tensor:
+        """Codes of all tokens, row by row, (h*w, C)."""
+        weight = self.project.weight.float()
+        y = (torch.arange(height, device=weight.device) + 0.5) * 2 / height - 1
+        x = (torch.arange(width, device=weight.device) + 0.5) * 2 / width - 1
+        place = torch.stack(torch.meshgrid(y, x, indexing="ij"), -1).flatten(0, 1)  # (h*w, 2)
+        waves = torch.cat([place * (torch.pi * octave) for octave in self.octaves], -1)
+        return torch.cat([place, waves.sin(), waves.cos()], -1) @ weight.T
+
+
 class StemEncoder(nn.Module):
     """Convolutions down to 1/16 with skips, then rotary transformer blocks."""
 
@@ -122,6 +149,7 @@ class StemEncoder(nn.Module):
             )
             for _ in range(options.depth)
         )
+        self.position = PositionCode(dim)
         self.norm = LayerNorm(dim)
         self.head_dim = dim // options.num_heads
         self.freq = config.rope_freq
@@ -135,7 +163,7 @@ class StemEncoder(nn.Module):
             skips.append(x.float())
         x = self.down[-1](functional.relu(x))
         height, width = x.shape[-2:]
-        x = x.flatten(2).transpose(1, 2).float()
+        x = x.flatten(2).transpose(1, 2).float() + self.position(height, width)
         rope = rope_tables(height, width, 0, self.head_dim, self.freq, x.device)
         for block in self.blocks:
             x = block(x, rope)

@@ -4,44 +4,42 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional
 
 from vggt4d_ros.datatypes import FramePrediction
 from vggt4d_ros.model.motion import FlowField
 from vggt4d_ros.model.preprocess import Placement
 from vggt4d_ros.model.vggt4d import ModelOutput
 
+PROBABILITIES = ("dynamic", "flow_forward_confidence", "flow_backward_confidence")
 MIN_QUATERNION = 1e-6  # length
 MIN_FOV, MAX_FOV = 1e-3, np.pi - 1e-3  # radians
 
 
-def to_camera(maps: Tensor, placement: Placement) -> Tensor:
-    """Resamples maps (C, H, W) of a network image to the camera's (C, height, width).
+def to_camera(maps: NDArray[np.float32], placement: Placement) -> NDArray[np.float32]:
+    """Resamples a map (H, W) or (H, W, C) of a network image to the camera's height and width.
 
     Padding is cut off first. Bilinear, corners on corners, so that values stay at their pixel
-    centres (``preprocess`` has the formula).
+    centres (``preprocess`` has the formula). What is not finite becomes NaN.
     """
     rows = slice(placement.top, placement.top + placement.height)
     columns = slice(placement.left, placement.left + placement.width)
-    inside = maps[:, rows, columns]
-    size = (placement.camera_height, placement.camera_width)
-    if inside.shape[1:] == size:
-        return inside
-    return functional.interpolate(
-        inside[None], size=size, mode="bilinear", align_corners=False, antialias=False
-    )[0]
-
-
-def to_array(values: Tensor) -> NDArray[np.float32]:
-    """Float32 array with NaN where the network gave nothing finite."""
-    array: NDArray[np.float32] = values.float().cpu().numpy()
-    if not np.isfinite(array).all():
-        array = np.where(np.isfinite(array), array, np.float32(np.nan))
-    return array
+    inside = maps[rows, columns]
+    if not np.isfinite(inside).all():
+        inside = np.where(np.isfinite(inside), inside, np.float32(np.nan))
+    size = (placement.camera_width, placement.camera_height)
+    if inside.shape[1::-1] == size:
+        return np.ascontiguousarray(inside)
+    # on the CPU even where the network is not: ten times faster than torch's, and fewer bytes
+    # to fetch from the device
+    resized: NDArray[np.float32] = cv2.resize(
+        np.ascontiguousarray(inside), size, interpolation=cv2.INTER_LINEAR
+    )
+    return resized
 
 
 def unusable_pose(pose: NDArray[np.float64]) -> str:
@@ -119,12 +117,17 @@ def frame_prediction(
                 maps |= _flow_maps(name, field, step, at[1], placement)
         if output.motion.dynamic is not None:
             maps["dynamic"] = output.motion.dynamic[where][None].sigmoid()
-    resampled = to_camera(torch.cat(list(maps.values())), placement) if maps else None
     arrays: dict[str, NDArray[np.float32]] = {}
-    if resampled is not None:
-        parts = resampled.split([len(part) for part in maps.values()])
-        for name, part in zip(maps, parts, strict=True):
-            arrays[name] = to_array(part[0] if len(part) == 1 else part.permute(1, 2, 0))
+    if maps:
+        fetched = torch.cat(list(maps.values())).float().cpu().numpy()
+        start = 0
+        for name, part in maps.items():
+            own = fetched[start : start + len(part)]
+            start += len(part)
+            own = own[0] if len(part) == 1 else own.transpose(1, 2, 0)
+            arrays[name] = to_camera(own, placement)
+            if name in PROBABILITIES:  # a mean of ones may round to more than one
+                np.minimum(arrays[name], 1.0, out=arrays[name])
     if "depth" not in arrays:
         size = (placement.camera_height, placement.camera_width)
         arrays["depth"] = arrays["depth_confidence"] = np.full(size, np.nan, dtype=np.float32)

@@ -8,6 +8,7 @@ The only place at inference where numpy becomes torch and back.
 from __future__ import annotations
 
 import time
+import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -86,6 +87,9 @@ class Predictor:
         with _memory_errors(self.device):
             self.model.to(self.device)
         self._cache = TokenCache()
+        if not model.needs_time_branch():
+            model.time_branch = False
+            self.warnings += ("the time branch's gates are all 0 here: it is skipped, exactly",)
 
     @classmethod
     def from_config(cls, engine: EngineConfig) -> Predictor:
@@ -173,7 +177,6 @@ class Predictor:
                 return _Run(self, window, steps).prediction(points)
         except OutOfMemory:
             self._cache.clear()
-            torch.cuda.empty_cache()
             raise
 
     def encode(
@@ -213,18 +216,25 @@ class _Clock:
 
 @contextmanager
 def _memory_errors(device: torch.device) -> Iterator[None]:
+    """Turns torch's memory errors into OutOfMemory, and lets go of what filled the memory."""
     try:
         yield
     except torch.cuda.OutOfMemoryError as error:
-        room = ""
-        if device.type == "cuda":
-            free, total = torch.cuda.mem_get_info(device)
-            room = f": {free / 2**30:.1f} of {total / 2**30:.1f} GiB free"
-        raise OutOfMemory(f"{device} is out of memory{room}") from error
+        cause: RuntimeError = error
     except RuntimeError as error:
         if "can't allocate memory" not in str(error):
             raise
-        raise OutOfMemory(f"{device} is out of memory") from error
+        cause = error
+    else:
+        return
+    # the frames of the failed call still hold their tensors as long as the error lives
+    traceback.clear_frames(cause.__traceback__)
+    room = ""
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+        free, total = torch.cuda.mem_get_info(device)
+        room = f": {free / 2**30:.1f} of {total / 2**30:.1f} GiB free"
+    raise OutOfMemory(f"{device} is out of memory{room}")
 
 
 class _Run:

@@ -60,9 +60,10 @@ class VGGT4D(nn.Module):
         super().__init__()
         self.config = config
         self.dense_chunk = 8  # frames that a DPT head sees at once
+        self.time_branch = config.arrangement != "spatial"  # may be turned off, see below
         self.restore_constants()
         self.cross_view_global_fusion = CrossViewGlobalFusion(config)
-        if config.arrangement != "spatial":
+        if self.time_branch:
             self.cross_time_local_fusion = CrossTimeLocalFusion(config)
             self.spatiotemporal_dense_fusion = SpatiotemporalDenseFusion(config)
         self.spatial_head = CameraHead(config)
@@ -82,6 +83,17 @@ class VGGT4D(nn.Module):
         """Sets what is not in a checkpoint; a model from the meta device lacks it."""
         for name, values in (("mean", IMAGE_MEAN), ("std", IMAGE_STD)):
             self.register_buffer(name, torch.tensor(values).view(3, 1, 1), persistent=False)
+
+    def needs_time_branch(self) -> bool:
+        """Whether any output depends on the time branch; reads weights, so ask once.
+
+        Closed gates (alpha 0) keep it out of the dense heads, and a parallel one reaches no other
+        head but motion.
+        """
+        if not self.time_branch:
+            return False
+        alone = self.config.arrangement == "parallel" and self.config.motion is None
+        return not alone or bool(self.spatiotemporal_dense_fusion.alpha.detach().any())
 
     @property
     def specials(self) -> int:
@@ -117,10 +129,9 @@ class VGGT4D(nn.Module):
         self, tokens: Tensor, spatial: list[Tensor], shape: GridShape, valid: Tensor | None
     ) -> Taps:
         """Adds the taps of the time branch."""
-        arrangement = self.config.arrangement
-        if arrangement == "spatial":
+        if not self.time_branch:
             return Taps(spatial, spatial)
-        if arrangement != "parallel":
+        if self.config.arrangement != "parallel":
             tokens = spatial[-1][..., self.config.embed_dim :]
         rope = self.rope(shape, tokens.device)
         return Taps(spatial, self.cross_time_local_fusion(tokens, shape, rope, valid))
@@ -137,7 +148,7 @@ class VGGT4D(nn.Module):
     def fuse_branches(self, taps: Taps, shape: GridShape, steps: tuple[int, ...]) -> list[Tensor]:
         """Patch tokens of the dense frames at each tap, (B*D*V, h*w, 2C)."""
         spatial = [select_steps(tap, shape, steps)[:, self.specials :] for tap in taps.spatial]
-        if self.config.arrangement == "spatial":
+        if not self.time_branch:
             return spatial
         temporal = [select_steps(tap, shape, steps)[:, self.specials :] for tap in taps.temporal]
         return self.spatiotemporal_dense_fusion(spatial, temporal)
