@@ -27,7 +27,14 @@ from vggt4d_ros.demo.report import SCALE_SOURCES, percentiles
 from vggt4d_ros.geometry.arrows import flow_image_rgb
 
 FILE = "picture.npz"
-WIDTH_IN, DPI = 20.0, 110
+DPI = 110
+# the sheet's layout in inches: three columns
+WIDTH_IN, COLUMN_IN, GUTTER_IN, LEFT_IN = 20.0, 5.9, 0.6, 0.6
+TOP_IN, GAP_IN, BOTTOM_IN = 0.95, 0.62, 0.45
+SPACE_IN = 5.0  # height of the views in space
+LEAST_GROUP_IN = 2.7
+LEGEND_IN = 0.35  # width of a group's colour bar
+NAME_IN = 0.2  # height of a camera's name
 HEADING: dict[str, Any] = {"size": 12.5, "weight": "bold", "loc": "left"}
 INK, SOFT = "#1b1f24", "#68707a"
 INVALID = "#d9dce0"
@@ -35,7 +42,6 @@ MOVING = np.array([255, 90, 0])
 CAMERA_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")  # Okabe-Ito
 CLOUD_POINTS = 80_000
 FULL_MPS = 2.0  # of the node's scene flow images
-LEGEND = 0.12  # width of a group's colour bar, in heights of an image
 FRUSTUM_M = 0.45  # drawn depth of a camera
 
 
@@ -47,22 +53,31 @@ class Sheet:
         self._observed = observed
         self._cameras = [str(name) for name in arrays["cameras"]]
         height, width = arrays[f"{self._cameras[0]}/input"].shape[:2]
-        self._cell = width / height
         self._unit = "m" if observed.scale_source else "network units"
+        self._columns, self._rows = mosaic(len(self._cameras), width / height)
+        self._cell_in = (COLUMN_IN - LEGEND_IN) / self._columns * height / width
+        images_in = self._rows * self._cell_in + (self._rows - 1) * NAME_IN
+        self._group_in = max(images_in, LEAST_GROUP_IN)
 
     def draw(self, target: Path) -> None:
-        """Writes the sheet as PNG."""
-        # in cell heights: three groups and their colour bars side by side, below them the 3D views
-        wide = 3 * (len(self._cameras) * self._cell + LEGEND) + 0.35
-        rows = (1.0, 1.0, wide / 3 * 0.85)
-        height_in = WIDTH_IN * (sum(rows) + 0.56) / wide
+        """Writes the sheet as PNG: two rows of image groups, below them the views in space."""
+        rows = (self._group_in, self._group_in, SPACE_IN)
+        height_in = sum(rows) + 2 * GAP_IN + TOP_IN + BOTTOM_IN
         with plt.rc_context({"font.size": 10, "text.color": INK, "axes.edgecolor": SOFT}):
             figure = plt.figure(figsize=(WIDTH_IN, height_in), dpi=DPI, facecolor="white")
             grid = GridSpec(
-                3, 3, figure=figure, height_ratios=rows, left=0.03, right=0.975, hspace=0.15,
-                wspace=0.1, bottom=0.035, top=1 - 0.95 / height_in,
-            )  # fmt: skip
-            self._title(figure, height_in)
+                3,
+                3,
+                figure=figure,
+                height_ratios=rows,
+                hspace=GAP_IN / float(np.mean(rows)),
+                wspace=GUTTER_IN / COLUMN_IN,
+                left=LEFT_IN / WIDTH_IN,
+                right=(LEFT_IN + 3 * COLUMN_IN + 2 * GUTTER_IN) / WIDTH_IN,
+                bottom=BOTTOM_IN / height_in,
+                top=1 - TOP_IN / height_in,
+            )
+            self._title(figure)
             self._images(figure, grid[0, 0], "input", "Input images")
             self._maps(figure, grid[0, 1], "depth", f"Depth ({self._unit})", "viridis_r")
             self._maps(figure, grid[0, 2], "confidence", "Depth confidence (1: none)", "cividis")
@@ -75,32 +90,41 @@ class Sheet:
             figure.savefig(target)
             plt.close(figure)
 
-    def _title(self, figure: Figure, height_in: float) -> None:
-        stamp_s = self._observed.picture_stamp_ns * 1e-9
-        top = 1 - 0.22 / height_in
-        figure.text(0.028, top, "vggt4d_ros demo", size=19, weight="bold", va="top")
-        figure.text(
-            0.985, top, f"{len(self._cameras)} cameras, {self._observed.steps} time steps, "
-            f"instant {stamp_s:.3f} s", size=13, color=SOFT, va="top", ha="right",
-        )  # fmt: skip
+    def _title(self, figure: Figure) -> None:
+        top = 1 - 0.22 / figure.get_figheight()
+        left, right = LEFT_IN / WIDTH_IN, (LEFT_IN + 3 * COLUMN_IN + 2 * GUTTER_IN) / WIDTH_IN
+        count = len(self._cameras)
+        what = (
+            f"{count} camera{'s' if count > 1 else ''}, {self._observed.steps} time steps, "
+            f"instant {self._observed.picture_stamp_ns * 1e-9:.3f} s"
+        )
+        figure.text(left, top, "vggt4d_ros demo", size=19, weight="bold", va="top")
+        figure.text(right, top, what, size=13, color=SOFT, va="top", ha="right")
 
     def _panels(self, figure: Figure, place: SubplotSpec, title: str) -> list[Axes]:
-        """Gives one axes per camera, touching each other, and one for a legend at the right."""
-        count = len(self._cameras)
-        inner = place.subgridspec(
-            1, count + 1, width_ratios=[self._cell] * count + [LEGEND], wspace=0.02
+        """Gives one axes per camera, close together, and one for a legend at the right."""
+        images_in = COLUMN_IN - LEGEND_IN
+        outer = place.subgridspec(1, 2, width_ratios=[images_in, LEGEND_IN], wspace=0.01)
+        inner = outer[0, 0].subgridspec(
+            self._rows, self._columns, wspace=0.02, hspace=NAME_IN / self._cell_in
         )
-        axes = [figure.add_subplot(inner[0, index]) for index in range(count + 1)]
-        for axis, camera in zip(axes[:-1], self._cameras, strict=True):
+        axes = [
+            figure.add_subplot(inner[divmod(index, self._columns)])
+            for index in range(len(self._cameras))
+        ]
+        for axis, camera in zip(axes, self._cameras, strict=True):
             axis.set_xticks([])
             axis.set_yticks([])
+            axis.set_anchor("NW")
             axis.set_title(camera, size=9, color=SOFT, pad=3)
             for spine in axis.spines.values():
                 spine.set_visible(False)
-        axes[-1].axis("off")
+        legend = figure.add_subplot(outer[0, 1])
+        legend.axis("off")
         box = axes[0].get_position()
-        figure.text(box.x0, box.y1 + 0.26 / figure.get_figheight(), title, size=12.5, weight="bold")
-        return axes
+        above = 0.26 / figure.get_figheight()
+        figure.text(box.x0, box.y1 + above, title, size=12.5, weight="bold")
+        return [*axes, legend]
 
     def _images(self, figure: Figure, place: SubplotSpec, name: str, title: str) -> None:
         for axis, camera in zip(self._panels(figure, place, title), self._cameras, strict=False):
@@ -133,7 +157,7 @@ class Sheet:
         speed = np.hypot(right, down)
         colours = flow_image_rgb(np.stack([right, down, np.zeros_like(right)], axis=-1), FULL_MPS)
         colours[speed > FULL_MPS] = 255
-        legend = axes[-1].inset_axes((0.0, 0.0, 1.0, LEGEND))
+        legend = axes[-1].inset_axes((0.0, 0.0, 1.0, LEGEND_IN / self._group_in))
         legend.imshow(colours)
         legend.axis("off")
         legend.set_title(f"{FULL_MPS:g}\n{self._unit.split()[-1]}/s", size=9, color=SOFT, pad=4)
@@ -165,17 +189,18 @@ class Sheet:
             if values:
                 found = percentiles(values)
                 lines.append((name, f"{found['p50']:.0f} ms (p95 {found['p95']:.0f} ms)"))
-        axis.text(0.02, 1.06, "This run", size=12.5, weight="bold", transform=axis.transAxes)
+        line = 0.265 / self._group_in
+        axis.set_title("This run", pad=19, **HEADING)
         for row, (name, text) in enumerate(lines):
-            y = 0.95 - 0.085 * row
-            axis.text(0.02, y, name, color=SOFT, size=12, va="top", transform=axis.transAxes)
-            axis.text(0.27, y, text, size=12, va="top", transform=axis.transAxes)
+            y = 0.99 - line * row
+            axis.text(0.0, y, name, color=SOFT, size=11.5, va="top", transform=axis.transAxes)
+            axis.text(0.25, y, text, size=11.5, va="top", transform=axis.transAxes)
         notes = [textwrap.shorten(f"! {warning}", 130) for warning in seen.warnings[:3]]
         axis.text(
-            0.02,
-            0.95 - 0.085 * len(lines) - 0.04,
-            "\n".join(line for note in notes for line in textwrap.wrap(note, 66)),
-            size=10.5,
+            0.0,
+            0.99 - line * (len(lines) + 0.3),
+            "\n".join(part for note in notes for part in textwrap.wrap(note, 70)),
+            size=10,
             color="#b34700",
             va="top",
             transform=axis.transAxes,
@@ -294,6 +319,12 @@ class Sheet:
         signs = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]])
         corners = np.column_stack([signs * half, np.full(4, FRUSTUM_M)])
         return np.vstack([np.zeros(3), corners])
+
+
+def mosaic(count: int, aspect: float) -> tuple[int, int]:
+    """Gives columns and rows for ``count`` images so that together they are about 2.2 : 1."""
+    shapes = [(columns, -(-count // columns)) for columns in range(1, count + 1)]
+    return min(shapes, key=lambda shape: abs(np.log(shape[0] / shape[1] * aspect / 2.2)))
 
 
 def draw(folder: Path, target: Path, observed: Observed) -> None:
