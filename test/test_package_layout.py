@@ -46,7 +46,7 @@ TEST_ONLY = {"catkin_pkg", "transforms3d", "cv_bridge", "tf_transformations", "s
 
 # A module may import its own layer and those below; what is not named here is at the top.
 LAYERS = (
-    {"datatypes", "config"},
+    {"datatypes", "config", "options"},
     {"stream", "model", "geometry"},
     {"processor", "products", "data", "ros", "evaluation", "train"},
 )
