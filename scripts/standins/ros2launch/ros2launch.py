@@ -8,7 +8,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from ament_index_python.packages import get_package_share_directory
+from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
 from launch import LaunchDescription, LaunchService
 from launch.actions import IncludeLaunchDescription
 from launch.launch_description_sources import AnyLaunchDescriptionSource
@@ -44,7 +44,10 @@ class LaunchCommand(CommandExtension):
         for word in rest:
             if not word.partition(":=")[0] or ":=" not in word:
                 return f"malformed launch argument {word!r}, expected name:=value"
-        source = AnyLaunchDescriptionSource(str(find(args.package_or_path, file_name)))
+        try:
+            source = AnyLaunchDescriptionSource(str(find(args.package_or_path, file_name)))
+        except (PackageNotFoundError, RuntimeError) as error:
+            return str(error)
         service = LaunchService(
             argv=rest,
             noninteractive=args.noninteractive or not sys.stdin.isatty(),
