@@ -27,6 +27,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="train no more; print the metrics of the saved model on N held-out windows",
     )
+    parser.add_argument(
+        "--ablation",
+        metavar="JSON",
+        help="train all ways of mixing space and time, each with three seeds; report there",
+    )
     parser.add_argument("--seed", type=int, help="instead of the configuration's")
 
 
@@ -34,6 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Trains, or evaluates what was trained."""
     from dataclasses import replace
 
+    from vggt4d_ros.train.ablation import run_ablation, table
     from vggt4d_ros.train.config import TrainConfigError, load_config
     from vggt4d_ros.train.loop import NonFiniteLoss, Trainer
 
@@ -44,6 +50,10 @@ def run(arguments: argparse.Namespace) -> int:
             config = replace(config, seed=arguments.seed)
         if arguments.evaluate is not None:
             config = replace(config, evaluate_windows=arguments.evaluate)
+        if arguments.ablation is not None:
+            found = run_ablation(config, Path(arguments.out), Path(arguments.ablation))
+            print(table(found["summary"]))
+            return 0
         trainer = Trainer(config, Path(arguments.out))
         if arguments.evaluate is not None:
             print(json.dumps(trainer.evaluate(), indent=2))

@@ -115,8 +115,8 @@ class PositionCode(nn.Module):
         self.project = nn.Linear(4 * len(self.octaves) + 2, dim, bias=False)
 
     def start(self) -> None:
-        """As strong as the tokens themselves."""
-        nn.init.normal_(self.project.weight, std=0.2)
+        """About as strong as the tokens themselves."""
+        nn.init.normal_(self.project.weight, std=0.1)
 
     def forward(self, height: int, width: int) -> Tensor:
         """Codes of all tokens, row by row, (h*w, C)."""

@@ -47,6 +47,7 @@ class TrainConfig:
     model: str = "compact"
     arrangement: str = ""  # empty: the model's own; see ModelConfig
     temporal_mixer: str = ""
+    mlp_ratio: float = 0.0  # 0: the model's own
     phases: tuple[Phase, ...] = (Phase(until=20000),)
     seed: int = 0
     held_out_seed: int = 1_000_003

@@ -44,9 +44,9 @@ def model_config(config: TrainConfig) -> ModelConfig:
     if config.model not in CONFIGS:
         raise TrainConfigError(f"model must be one of {', '.join(CONFIGS)}, got {config.model!r}")
     chosen = CONFIGS[config.model]()
-    changes = {
+    changes: dict[str, Any] = {
         name: value
-        for name in ("arrangement", "temporal_mixer")
+        for name in ("arrangement", "temporal_mixer", "mlp_ratio")
         if (value := getattr(config, name))
     }
     try:
