@@ -28,6 +28,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="train no more; print the metrics of the saved model on N held-out windows",
     )
     parser.add_argument(
+        "--export",
+        metavar="FILE",
+        help="with --evaluate: also write the model, its metrics inside, to this safetensors file",
+    )
+    parser.add_argument(
         "--ablation",
         metavar="JSON",
         help="train all ways of mixing space and time, each with three seeds; report there",
@@ -50,13 +55,18 @@ def run(arguments: argparse.Namespace) -> int:
             config = replace(config, seed=arguments.seed)
         if arguments.evaluate is not None:
             config = replace(config, evaluate_windows=arguments.evaluate)
+        if arguments.export is not None and arguments.evaluate is None:
+            raise CommandError("--export needs --evaluate N: a model ships with its metrics")
         if arguments.ablation is not None:
             found = run_ablation(config, Path(arguments.out), Path(arguments.ablation))
             print(table(found["summary"]))
             return 0
         trainer = Trainer(config, Path(arguments.out))
         if arguments.evaluate is not None:
-            print(json.dumps(trainer.evaluate(), indent=2))
+            numbers = {**trainer.evaluate(), **trainer.baselines()}
+            print(json.dumps(numbers, indent=2))
+            if arguments.export is not None:
+                trainer.export(Path(arguments.export), numbers)
         else:
             for number in (signal.SIGINT, signal.SIGTERM):
                 signal.signal(number, lambda *_: setattr(trainer, "stopping", True))

@@ -19,7 +19,7 @@ def evaluate_dis(batches: Iterable[WindowBatch]) -> dict[str, float]:
     Keys: ``epe_dis`` and ``epe_visible_dis``, both directions of time, averaged as ``evaluate``
     does: per time direction, over the known pixels of each window.
     """
-    matcher = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    matcher = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     every: list[float] = []
     visible: list[float] = []
     for batch in batches:

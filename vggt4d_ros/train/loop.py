@@ -8,8 +8,8 @@ import json
 import logging
 import math
 import time
-from collections.abc import Mapping
-from dataclasses import asdict, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from vggt4d_ros.data.windows import WindowBatch
 from vggt4d_ros.model import checkpoint
 from vggt4d_ros.model.config import CONFIGS, ModelConfig
 from vggt4d_ros.model.vggt4d import VGGT4D
+from vggt4d_ros.train.baselines import evaluate_dis
 from vggt4d_ros.train.config import Phase, TrainConfig, TrainConfigError
 from vggt4d_ros.train.losses import compute_losses
 from vggt4d_ros.train.metrics import evaluate
@@ -199,11 +200,26 @@ class Trainer:
 
     def evaluate(self) -> dict[str, float]:
         """Metrics on the held-out windows."""
+        return evaluate(self.averaged(), self._held_out())
+
+    def baselines(self) -> dict[str, float]:
+        """What DIS flow reaches on the held-out windows."""
+        return evaluate_dis(self._held_out())
+
+    def _held_out(self) -> Iterator[WindowBatch]:
         config = self.config
-        windows = held_out(
-            config, config.evaluate_windows, config.evaluate_grid, config.evaluate_size
-        )
-        return evaluate(self.averaged(), windows)
+        return held_out(config, config.evaluate_windows, config.evaluate_grid, config.evaluate_size)
+
+    def export(self, path: Path, metrics: Mapping[str, float]) -> None:
+        """Writes the averaged model with how it came about, for the package."""
+        extra: dict[str, Any] = {
+            "step": self.state.step,
+            "hours": round(self.state.seconds / 3600, 2),
+            "train_config": self.config.to_dict(),
+            "held_out": {name: round(value, 5) for name, value in metrics.items()},
+            "licence": "Apache-2.0",
+        }
+        checkpoint.save(path, self.averaged(), extra)
 
     def save(self) -> None:
         """Saves the state, and the averaged model in the package's format beside it."""
@@ -242,8 +258,3 @@ class Trainer:
         torch.save({"batch": values, "model": self.model.state_dict()}, path)
         found = ", ".join(f"{name} {float(value.detach()):.3g}" for name, value in losses.items())
         return NonFiniteLoss(f"step {self.state.step}: {what} is not finite ({found}); see {path}")
-
-
-def describe(config: TrainConfig) -> str:
-    """The configuration, one JSON line."""
-    return json.dumps(asdict(config))
