@@ -16,7 +16,6 @@ from vggt4d_ros.geometry import se3
 from vggt4d_ros.geometry.arrows import arrow_colours, flow_arrows, flow_image_rgb
 from vggt4d_ros.geometry.optical_flow import dis_flow
 from vggt4d_ros.geometry.scene_flow import SceneFlow
-from vggt4d_ros.geometry.threads import map_threads
 
 MODEL = CameraModel(40, 30, 20.0, 20.0, 19.5, 14.5)
 POSE = se3.exp(np.array([1.0, 2.0, 3.0, 0.4, -0.2, 0.9]))
@@ -156,10 +155,3 @@ def test_images_that_are_no_pair_are_refused():
         dis_flow(textured(), textured()[:100], 320, 240)
     with pytest.raises(ValueError, match="ultrafast, fast, medium, got 'slow'"):
         dis_flow(textured(), textured(), 320, 240, "slow")
-
-
-def test_threads_keep_the_order_and_raise_what_was_raised():
-    assert map_threads(lambda number: number * number, range(20)) == [n * n for n in range(20)]
-
-    with pytest.raises(ZeroDivisionError):
-        map_threads(lambda number: 1 // number, [1, 0, 2])

@@ -573,3 +573,37 @@ def test_inputs_are_left_as_they_were():
     assert_allclose(prediction.cam_from_world, poses, atol=0)
     assert_allclose(prediction.frames[3, 0].depth, depth, atol=0)
     assert_allclose(rig, rig_of(4), atol=0)
+
+
+def test_gap_without_extrinsics_loses_the_metre_and_says_so():
+    drive, tracker = Drive(model=SMALL), Tracker()
+    follow(drive, [3, 4], tracker)
+
+    (after,) = follow(drive, [20], tracker, rig=False)
+
+    assert not after.scale.known
+    assert after.started == "the metric scale was lost"
+    assert_allclose(after.world_from_base[0], np.eye(4), atol=1e-9)
+
+
+def test_extrinsics_found_under_a_metric_scale_redefine_the_platform():
+    drive, tracker = Drive(model=SMALL), Tracker()
+    first = follow(drive, [3, 4], tracker, rig=False, odom=True)
+
+    second = follow(drive, [5, 6], tracker, odom=True)
+
+    assert all(window.scale.known for window in first + second)
+    assert "places on the platform became known" in second[0].started
+    assert second[1].started == ""
+
+
+def test_first_camera_with_known_turn_gives_the_axes_while_nothing_is_metric():
+    # extrinsics are known, but of one camera only: its lever arm is in metres, the path is not
+    drive, tracker = Drive(model=SMALL, base_from_cam=rig_of(1)), Tracker()
+
+    (tracked,) = follow(drive, [3], tracker)
+
+    assert not tracked.scale.known
+    assert_allclose(tracked.world_from_base[0], np.eye(4), atol=1e-9)
+    assert_allclose(tracked.world_from_cam[0, 0, :3, :3], rig_of(1)[0, :3, :3], atol=1e-9)
+    assert_allclose(tracked.world_from_cam[0, 0, :3, 3], 0.0, atol=1e-9)

@@ -63,7 +63,7 @@ class NoisePlanes:
             depth: m, in the frame whose pixels are asked for.
             other_depth: m, in the other frame.
             doubt: m, by how much the depths around that place differ.
-            slope: m per pixel, NaN: not known.
+            slope: m per pixel along the row, NaN: not known.
             flow_error: px^2 of forth and back; None: not known.
             focal: pixels.
             options: assumed noise.
@@ -108,7 +108,8 @@ def split(moved: list[Plane], points: list[Plane]) -> tuple[Plane, Plane]:
     along *= along
     along /= length
     across -= along
-    return along, np.maximum(across, np.float32(0), out=across)
+    # a square micrometre: of what does not move at all the deviation is that across the ray
+    return along, np.maximum(across, np.float32(1e-12), out=across)
 
 
 def noise_factors(

@@ -80,22 +80,20 @@ class FramePair:
         self._flow = flow_to_other
         self._back = None if flow_back is None else _planes(flow_back)
         self._rays = ray_planes(one.model)
-        self._bordered = cv2.copyMakeBorder(one.depth, 1, 1, 1, 1, cv2.BORDER_REPLICATE)
-        known = np.isfinite(other.depth)
-        whole = bool(known.all())
-        self._known = None if whole else known.astype(np.float32)
-        self._other_depth = other.depth if whole else np.where(known, other.depth, np.float32(0))
         self._one_from_other = se3.inverse(one.world_from_cam) @ other.world_from_cam
 
-    def displacement(self, rows: slice, columns: slice) -> Displacement:
-        """Gives the displacement of the pixels in ``rows`` and ``columns`` of ``one``."""
-        part = (rows, columns)
+    def displacement(self, rows: slice) -> Displacement:
+        """Gives the displacement of the pixels in some rows of ``one``."""
         height, width = self._one.depth.shape
-        u = np.arange(width, dtype=np.float32)[None, columns] + self._flow[rows, columns, 0]
-        v = np.arange(height, dtype=np.float32)[rows, None] + self._flow[rows, columns, 1]
-        depth = np.ascontiguousarray(self._one.depth[part])
-        other_depth, doubt = self._sample_depth(u, v)
-        points = [self._rays[0][part] * depth, self._rays[1][part] * depth, depth]
+        u = np.arange(width, dtype=np.float32)[None, :] + self._flow[rows, :, 0]
+        v = np.arange(height, dtype=np.float32)[rows, None] + self._flow[rows, :, 1]
+        depth = np.ascontiguousarray(self._one.depth[rows])
+        other_depth = _remap(self._other.depth, u, v, cv2.INTER_LINEAR)
+        # across an edge the mean is the depth of nothing; how far it is from the nearest pixel's
+        # depth says so. Outside of the image it is NaN
+        doubt = _remap(self._other.depth, u, v, cv2.INTER_NEAREST)
+        np.subtract(other_depth, doubt, out=doubt)
+        points = [self._rays[0][rows] * depth, self._rays[1][rows] * depth, depth]
         moved = self._points(u, v, other_depth)
         for plane, point in zip(moved, points, strict=True):
             np.subtract(point, plane, out=plane)
@@ -103,31 +101,14 @@ class FramePair:
             depth,
             other_depth,
             doubt,
-            self._slope(rows, columns),
-            self._flow_error(part, u, v),
+            _slope(depth),
+            self._flow_error(rows, u, v),
             focal=float(np.sqrt(self._one.model.fx * self._one.model.fy)),
             options=self._options,
         )
         return Displacement(moved, points, noise)
 
-    def _sample_depth(self, u: Plane, v: Plane) -> tuple[Plane, Plane]:
-        """Gives the other frame's depth at sub-pixel places, and how far its neighbours differ.
-
-        Invalid neighbours are left out of the mean, not spread by it. Across an edge the mean is
-        the depth of nothing; its distance from the nearest pixel's depth says so.
-        """
-        mean = _remap(self._other_depth, u, v, cv2.INTER_LINEAR)
-        nearest = _remap(self._other_depth, u, v, cv2.INTER_NEAREST)
-        unknown = nearest <= 0
-        if self._known is not None:
-            weight = _remap(self._known, u, v, cv2.INTER_LINEAR)
-            unknown |= weight <= 0.5
-            with np.errstate(invalid="ignore", divide="ignore"):
-                mean /= weight
-        np.copyto(mean, np.float32(np.nan), where=unknown)
-        return mean, np.subtract(mean, nearest, out=nearest)
-
-    def _flow_error(self, part: tuple[slice, slice], u: Plane, v: Plane) -> Plane | None:
+    def _flow_error(self, rows: slice, u: Plane, v: Plane) -> Plane | None:
         """Gives the squared error of forth and back, px^2; NaN where a pixel is occluded.
 
         Occluded: |forth + back|^2 > 0.01 (|forth|^2 + |back|^2) + 0.5 (Sundaram et al., ECCV
@@ -138,7 +119,7 @@ class FramePair:
         total: Plane = np.zeros_like(u)
         limit: Plane = np.full_like(u, 0.5)
         for axis, plane in enumerate(self._back):
-            forth = self._flow[part][..., axis]
+            forth = self._flow[rows, :, axis]
             error = _remap(plane, u, v, cv2.INTER_LINEAR)
             error += forth
             error *= error
@@ -164,23 +145,18 @@ class FramePair:
             planes.append(plane)
         return planes
 
-    def _slope(self, rows: slice, columns: slice) -> Plane:
-        """Gives how much depth changes per pixel: in each axis its lesser side, of both the larger.
 
-        At the edge of a thing one side is the thing itself, so edges do not pass for slopes. NaN
-        of one side is ignored.
-        """
-        middle = self._bordered[1:-1, 1:-1][rows, columns]
-        left = self._bordered[1:-1, :-2][rows, columns] - middle
-        right = self._bordered[1:-1, 2:][rows, columns] - middle
-        above = self._bordered[:-2, 1:-1][rows, columns] - middle
-        below = self._bordered[2:, 1:-1][rows, columns] - middle
-        for plane in (left, right, above, below):
-            np.abs(plane, out=plane)
-        np.fmin(left, right, out=left)
-        np.fmin(above, below, out=above)
-        np.fmax(left, above, out=left)
-        return np.asarray(left, dtype=np.float32)
+def _slope(depth: Plane) -> Plane:
+    """Gives how much depth changes per pixel along its row, m: the lesser side of each pixel.
+
+    At the edge of a thing one side is the thing itself, so edges do not pass for slopes. NaN where
+    neither side is known.
+    """
+    steps = np.abs(np.diff(depth, axis=1))
+    result: Plane = np.empty_like(depth)
+    result[:, 0], result[:, -1] = steps[:, 0], steps[:, -1]
+    np.fmin(steps[:, 1:], steps[:, :-1], out=result[:, 1:-1])
+    return result
 
 
 def _check(one: DenseView, other: DenseView, flow: Plane, back: Plane | None) -> None:
@@ -197,16 +173,16 @@ def _check(one: DenseView, other: DenseView, flow: Plane, back: Plane | None) ->
 
 
 def _planes(flow: Plane) -> list[Plane]:
-    """Gives du and dv as planes; unknown flow as one that no pixel agrees with."""
-    planes = [np.asarray(plane) for plane in cv2.split(np.ascontiguousarray(flow))]
-    for plane in planes:
-        np.copyto(plane, np.float32(1e6), where=~np.isfinite(plane))
-    return planes
+    return [np.asarray(plane, dtype=np.float32) for plane in cv2.split(np.ascontiguousarray(flow))]
 
 
 def _remap(plane: Plane, u: Plane, v: Plane, how: int) -> Plane:
-    """Samples a plane at pixels; 0 outside and where the pixel is NaN."""
-    return np.asarray(
-        cv2.remap(plane, u, v, how, borderMode=cv2.BORDER_CONSTANT, borderValue=0.0),
-        dtype=np.float32,
-    )
+    """Samples a plane at pixels; NaN beside a NaN, and, of the nearest pixel, outside.
+
+    Outside, linear sampling repeats the border: NaN there would spread to the last row and column
+    of a camera that stands still, whose neighbours outside have no weight.
+    """
+    nearest = how == cv2.INTER_NEAREST
+    border = cv2.BORDER_CONSTANT if nearest else cv2.BORDER_REPLICATE
+    sampled = cv2.remap(plane, u, v, how, borderMode=border, borderValue=float("nan"))
+    return np.asarray(sampled, dtype=np.float32)

@@ -13,8 +13,8 @@ from vggt4d_ros.geometry.robust import cauchy_weights
 from vggt4d_ros.geometry.se3 import skew_matrix
 
 CREDIBLE = 4.0
-_POINTS = 700
-_ROUNDS = 5
+_POINTS = 600
+_ROUNDS = 4
 # Errors of neighbouring pixels are alike: the scene counts as so many independent points
 _INDEPENDENT = 200.0
 
@@ -32,13 +32,12 @@ def ego_correction(sample: Displacement, options: FlowOptions) -> Array:
     point + share * point, variances along and across each ray.
 
     Args:
-        sample: displacements of an even part of the pixels.
+        sample: displacements of some rows of pixels, even over the image.
         options: motion_sigma_m, motion_sigma_rad and frame_depth_sigma are the prior.
     """
     moved, points, noise = sample.moved, sample.points, sample.noise
-    height, width = points[2].shape
-    stride = max(1, int(np.sqrt(height * width / _POINTS)))
-    grid = (slice(stride // 2, None, stride), slice(stride // 2, None, stride))
+    # as many columns as rows were taken
+    grid = (slice(None), slice(None, None, max(1, points[2].size // _POINTS)))
     place = np.stack([plane[grid].ravel() for plane in points], axis=-1).astype(np.float64)
     shift = np.stack([plane[grid].ravel() for plane in moved], axis=-1).astype(np.float64)
     along = noise.along[grid].ravel().astype(np.float64)

@@ -20,9 +20,8 @@ from vggt4d_ros.datatypes import Array
 from vggt4d_ros.geometry.flow_noise import FlowOptions, judge, mahalanobis_threshold, noise_factors
 from vggt4d_ros.geometry.flow_pair import DenseView, FramePair, Plane
 from vggt4d_ros.geometry.flow_residual import ego_correction
-from vggt4d_ros.geometry.threads import map_threads
 
-_SAMPLE_PIXELS = 10_000  # of a frame tell of its noise and of the camera's own motion
+_SAMPLE_PIXELS = 10_000  # of a frame, in whole rows, tell of its noise and of the own motion
 _BAND_PIXELS = 2**15  # at once: a float plane of them is 128 KiB
 
 
@@ -90,22 +89,22 @@ def compute_scene_flow(
     options = options or FlowOptions()
     pair = FramePair(one, other, flow_to_other, flow_back, options)
     dt = (one.stamp_ns - other.stamp_ns) * 1e-9
-    stride = max(1, int(np.sqrt(one.depth.size / _SAMPLE_PIXELS)))
-    grid = slice(stride // 2, None, stride)
-    sample = pair.displacement(grid, grid)
+    height, width = one.depth.shape
+    stride = max(1, one.depth.size // _SAMPLE_PIXELS)
+    sample = pair.displacement(slice(stride // 2, None, stride))
     correction = np.zeros(7)
     if options.correct_ego_motion:
         correction = ego_correction(sample, options)
         sample.take_out(correction)
     factors = noise_factors(sample.moved, sample.points, sample.noise)
     threshold = mahalanobis_threshold(options.dynamic_sigma)
-    height, width = one.depth.shape
     velocity = np.empty((3, height, width), dtype=np.float32)
     sigma = np.empty((height, width), dtype=np.float32)
     above = np.empty((height, width), dtype=np.bool_)
 
-    def fill(rows: slice) -> None:
-        part = pair.displacement(rows, slice(None))
+    step = max(1, _BAND_PIXELS // width)
+    for rows in (slice(row, row + step) for row in range(0, height, step)):
+        part = pair.displacement(rows)
         part.take_out(correction)
         part_sigma, above[rows] = judge(
             part.moved, part.points, part.noise.scaled(factors), threshold
@@ -113,13 +112,9 @@ def compute_scene_flow(
         np.multiply(part_sigma, np.float32(1 / abs(dt)), out=sigma[rows])
         for axis, plane in enumerate(part.moved):
             np.multiply(plane, np.float32(1 / dt), out=velocity[axis, rows])
-
-    step = max(1, _BAND_PIXELS // width)
-    map_threads(fill, [slice(row, row + step) for row in range(0, height, step)])
-    valid = np.isfinite(sigma) & np.isfinite(velocity[2])
+    valid = np.isfinite(sigma)
     dynamic = np.asarray(cv2.medianBlur(above.view(np.uint8), 5)).view(np.bool_) & valid
     np.copyto(velocity, np.float32(np.nan), where=~valid)
-    np.copyto(sigma, np.float32(np.nan), where=~valid)
     return SceneFlow(
         velocity_cam=velocity,
         sigma=sigma,
