@@ -86,9 +86,11 @@ def read_config(path: Path) -> Config:
     try:
         tree = yaml.safe_load(path.read_text())
         (node,) = tree.values()
-        sections = node["ros__parameters"]
         flat = {
-            f"{name}.{key}": value for name, part in sections.items() for key, value in part.items()
+            f"{section}.{key}": value
+            for section, part in node["ros__parameters"].items()
+            if section != "qos_overrides"  # rclpy's own
+            for key, value in part.items()
         }
     except (AttributeError, KeyError, TypeError, ValueError, yaml.YAMLError) as error:
         raise ConfigError(f"{path}: not of the form of config/demo.yaml") from error

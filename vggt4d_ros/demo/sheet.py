@@ -58,6 +58,7 @@ class Sheet:
         self._cell_in = (COLUMN_IN - LEGEND_IN) / self._columns * height / width
         images_in = self._rows * self._cell_in + (self._rows - 1) * NAME_IN
         self._group_in = max(images_in, LEAST_GROUP_IN)
+        self._filled = images_in / self._group_in
 
     def draw(self, target: Path) -> None:
         """Writes the sheet as PNG: two rows of image groups, below them the views in space."""
@@ -143,7 +144,9 @@ class Sheet:
         palette = mpl.colormaps[colours].with_extremes(bad=INVALID)
         for axis, image in zip(axes, images, strict=False):
             drawn = axis.imshow(image, cmap=palette, vmin=low, vmax=high, interpolation="nearest")
-        bar = figure.colorbar(drawn, cax=axes[-1].inset_axes((0.1, 0.0, 0.5, 1.0)))
+        bar = figure.colorbar(
+            drawn, cax=axes[-1].inset_axes((0.1, 1 - self._filled, 0.5, self._filled))
+        )
         bar.outline.set_visible(False)
         bar.ax.tick_params(labelsize=9, color=SOFT, labelcolor=INK)
 
@@ -157,7 +160,7 @@ class Sheet:
         speed = np.hypot(right, down)
         colours = flow_image_rgb(np.stack([right, down, np.zeros_like(right)], axis=-1), FULL_MPS)
         colours[speed > FULL_MPS] = 255
-        legend = axes[-1].inset_axes((0.0, 0.0, 1.0, LEGEND_IN / self._group_in))
+        legend = axes[-1].inset_axes((0.1, 1 - self._filled, 1.0, LEGEND_IN / self._group_in))
         legend.imshow(colours)
         legend.axis("off")
         legend.set_title(f"{FULL_MPS:g}\n{self._unit.split()[-1]}/s", size=9, color=SOFT, pad=4)
