@@ -20,8 +20,8 @@ ARGUMENTS = (
     ("cameras", "", "Camera names, comma-separated; images come on <name>/image_raw"),
     ("transport", "", "raw or compressed; empty: as in params_file"),
     ("engine", "", "vggt4d or null; empty: as in params_file"),
-    ("use_sim_time", "false", "Take the time from /clock"),
-    ("autostart", "true", "Configure and activate at start"),
+    ("use_sim_time", "", "true: take the time from /clock; empty: as in params_file"),
+    ("autostart", "", "false: wait for a lifecycle manager; empty: as in params_file"),
     ("rviz", "false", "Start RViz with the package's view"),
     ("log_level", "info", "debug, info, warn, error or fatal"),
     (
@@ -31,6 +31,7 @@ ARGUMENTS = (
     ),
 )
 # launch argument -> parameter it sets when it is not empty
+SWITCHES = {"use_sim_time": "use_sim_time", "autostart": "node.autostart"}
 OVERRIDES = {"transport": "cameras.transport", "engine": "model.engine"}
 PROFILES = {
     "fastdds": (
@@ -68,17 +69,25 @@ def dds_profile(context: LaunchContext) -> list[SetEnvironmentVariable]:
     return actions
 
 
+def truth(name: str, text: str) -> bool:
+    """A launch argument as a bool."""
+    if text.lower() not in ("true", "false"):
+        raise RuntimeError(f"{name} must be true or false, got {text!r}")
+    return text.lower() == "true"
+
+
 def start_node(context: LaunchContext) -> list[Node]:
     """The node with its parameters: file first, then the arguments."""
     text = {name: LaunchConfiguration(name).perform(context) for name, _, _ in ARGUMENTS}
     parameters: list[object] = [text["params_file"]] if text["params_file"] else []
     values: dict[str, object] = {
-        "use_sim_time": text["use_sim_time"].lower() == "true",
-        "node.autostart": text["autostart"].lower() == "true",
+        parameter: truth(name, text[name]) for name, parameter in SWITCHES.items() if text[name]
     }
     if text["cameras"]:
         values["cameras.names"] = [name.strip() for name in text["cameras"].split(",")]
     values.update({OVERRIDES[name]: text[name] for name in OVERRIDES if text[name]})
+    # a node's logger is its full name with dots
+    logger = ".".join([*text["namespace"].strip("/").split("/"), "vggt4d"]).strip(".")
     return [
         Node(
             package="vggt4d_ros",
@@ -86,7 +95,7 @@ def start_node(context: LaunchContext) -> list[Node]:
             name="vggt4d",
             namespace=text["namespace"],
             parameters=[*parameters, values],
-            arguments=["--ros-args", "--log-level", f"vggt4d:={text['log_level']}"],
+            arguments=["--ros-args", "--log-level", f"{logger}:={text['log_level']}"],
             output="screen",
         )
     ]

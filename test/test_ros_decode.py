@@ -64,6 +64,35 @@ def test_mono16_keeps_the_high_byte_in_either_byte_order(big: int, data: list[in
     assert decoded.tolist() == [[[0x12, 0x12, 0x12]]]
 
 
+# BT.601 video range: Y 145, Cb 54, Cr 34 is pure green (0, 255, 1) within rounding
+@pytest.mark.parametrize(
+    ("encoding", "data"),
+    [
+        ("uyvy", [54, 145, 34, 145] * 2),
+        ("yuv422", [54, 145, 34, 145] * 2),
+        ("yuyv", [145, 54, 145, 34] * 2),
+        ("yuv422_yuy2", [145, 54, 145, 34] * 2),
+        ("nv12", [145, 145, 145, 145, 54, 34]),
+        ("nv21", [145, 145, 145, 145, 34, 54]),
+    ],
+)
+def test_yuv_formats_become_rgb(encoding: str, data: list[int]) -> None:
+    step = 2 if encoding.startswith("nv") else 4
+    message = image(encoding, bytes(data), width=2, height=2, step=step)
+
+    decoded = image_from_msg(message).rgb()
+
+    assert decoded.shape == (2, 2, 3)
+    assert np.abs(decoded.astype(int) - (0, 255, 0)).max() <= 3
+
+
+def test_nv12_needs_its_chroma_lines() -> None:
+    with pytest.raises(DecodeError) as caught:
+        image_from_msg(image("nv12", bytes(4), width=2, height=2, step=2))
+
+    assert caught.value.cause == "short_data"
+
+
 def test_padded_rows_are_cut_off() -> None:
     data = bytes([1, 2, 3, 99, 99, 4, 5, 6, 99, 99])
 

@@ -31,7 +31,7 @@ from rosgraph_msgs.msg import Clock
 from tf2_msgs.msg import TFMessage
 from vggt4d_ros.msg import WindowStatus
 
-from vggt4d_ros.ros.encode import ns_from_stamp, stamp_from_ns
+from vggt4d_ros.ros.encode import matrix_from_transform, ns_from_stamp, stamp_from_ns
 
 pytestmark = pytest.mark.ros
 
@@ -131,6 +131,22 @@ def test_a_failed_configure_leaves_the_node_unconfigured_and_alive(tmp_path: Pat
     assert "no cameras given" in log
 
 
+def test_a_transition_that_does_not_fit_is_refused_and_harms_nothing(tmp_path: Path) -> None:
+    domain = fresh_domain()
+    with (
+        graph_node("manager", domain) as (node, spin),
+        running_node(tmp_path, domain, NULL) as run,
+    ):
+        CameraRig(node, 2).wait_for_node(spin)
+        accepted = change(node, spin, Transition.TRANSITION_CONFIGURE)
+        label = state(node, spin)
+        exit_status, _ = run.stop()
+
+    assert not accepted
+    assert label == "active"
+    assert exit_status == 0
+
+
 def test_simulated_time_is_used_and_its_absence_does_no_harm(tmp_path: Path) -> None:
     domain = fresh_domain()
     parameters = {**NULL, "use_sim_time": True}
@@ -168,22 +184,65 @@ def test_odom_to_base_is_published_at_the_image_stamp(tmp_path: Path) -> None:
         running_node(tmp_path, domain, {**NULL, "tf.mode": "odom_to_base"}),
     ):
         rig = CameraRig(node, 2)
-        transforms = listen(node, TFMessage, "/tf")
-        odometry = listen(node, Odometry, "/vggt4d/odometry")
+        transforms = listen(node, TFMessage, "/tf")  # and nothing else is subscribed to
         rig.wait_for_node(spin)
         spin(0.5)
         play(rig, spin, 0, 4)
-        wait_until(lambda: len(transforms) >= 3 and len(odometry) >= 3, spin, 10, "transforms")
+        wait_until(lambda: len(transforms) >= 3, spin, 10, "transforms")
+        odometry = listen(node, Odometry, "/vggt4d/odometry")
+        spin(1.0)
+        play(rig, spin, 4, 2)
+        wait_until(lambda: len(odometry) >= 1, spin, 10, "odometry")
 
     edges = [t for message in transforms for t in message.transforms]
     assert {(t.header.frame_id, t.child_frame_id) for t in edges} == {("odom", "base_link")}
-    assert [ns_from_stamp(t.header.stamp) for t in edges[:3]] == [
-        START + index * PERIOD for index in (1, 2, 3)
-    ]
-    for edge, message in zip(edges, odometry, strict=False):
-        moved, pose = edge.transform.translation, message.pose.pose.position
-        assert (moved.x, moved.y, moved.z) == (pose.x, pose.y, pose.z)
-        assert np.isfinite([moved.x, moved.y, moved.z]).all()
+    stamps = [ns_from_stamp(t.header.stamp) for t in edges]
+    assert stamps == [START + index * PERIOD for index in range(1, len(edges) + 1)]
+    message = odometry[-1]
+    assert (message.header.frame_id, message.child_frame_id) == ("odom", "base_link")
+    edge = edges[stamps.index(ns_from_stamp(message.header.stamp))]
+    moved, pose = edge.transform.translation, message.pose.pose.position
+    assert (moved.x, moved.y, moved.z) == (pose.x, pose.y, pose.z)
+    assert np.isfinite([moved.x, moved.y, moved.z]).all()
+
+
+def test_without_tf_the_poses_do_not_claim_the_robots_frames(tmp_path: Path) -> None:
+    domain = fresh_domain()
+    with (
+        graph_node("tester", domain) as (node, spin),
+        running_node(tmp_path, domain, NULL),
+    ):
+        rig = CameraRig(node, 2, with_tf=False)
+        odometry = listen(node, Odometry, "/vggt4d/odometry")
+        rig.wait_for_node(spin)
+        spin(0.5)
+        play(rig, spin, 0, 3)
+        wait_until(lambda: bool(odometry), spin, 10, "odometry")
+
+    assert odometry[0].header.frame_id == "vggt4d_odom"
+    assert odometry[0].child_frame_id == "vggt4d_base"
+
+
+def test_standalone_gives_each_camera_its_own_stamp(tmp_path: Path) -> None:
+    domain = fresh_domain()
+    with (
+        graph_node("tester", domain) as (node, spin),
+        running_node(tmp_path, domain, {**NULL, "tf.mode": "standalone"}),
+    ):
+        rig = CameraRig(node, 2, with_tf=False)
+        transforms = listen(node, TFMessage, "/tf")
+        rig.wait_for_node(spin)
+        spin(0.5)
+        for index in range(3):
+            rig.publish(START + index * PERIOD, cameras=[0])
+            rig.publish(START + index * PERIOD + 5_000_000, cameras=[1])
+            spin(0.1)
+        wait_until(lambda: len(transforms) >= 2, spin, 10, "transforms")
+
+    edges = {t.child_frame_id: t for t in transforms[0].transforms}
+    assert {t.header.frame_id for t in edges.values()} == {"map"}
+    assert ns_from_stamp(edges["cam0_optical"].header.stamp) == START + PERIOD
+    assert ns_from_stamp(edges["cam1_optical"].header.stamp) == START + PERIOD + 5_000_000
 
 
 def test_a_second_parent_is_refused_and_its_owner_named(tmp_path: Path) -> None:
@@ -234,7 +293,7 @@ def test_map_to_odom_closes_the_chain_through_tf(tmp_path: Path) -> None:
             owned.header.frame_id = "odom"
             owned.header.stamp = stamp_from_ns(START + index * PERIOD)
             owned.transform.translation.x = 1.0 + 0.5 * index
-            owned.transform.rotation.w = 1.0
+            owned.transform.rotation.z = owned.transform.rotation.w = 0.5**0.5  # 90 degrees
             broadcaster.publish(TFMessage(transforms=[owned]))
             spin(0.1)
             rig.publish(START + index * PERIOD)
@@ -250,6 +309,13 @@ def test_map_to_odom_closes_the_chain_through_tf(tmp_path: Path) -> None:
     assert {t.header.frame_id for t in edges} == {"map"}
     for index, (edge, message) in enumerate(zip(edges, odometry, strict=False), start=1):
         assert message.header.frame_id == "map"
-        # map_from_odom @ odom_from_base must be the pose in ~/odometry; no turn in either here
-        chained = edge.transform.translation.x + 1.0 + 0.5 * index
-        assert chained == pytest.approx(message.pose.pose.position.x, abs=1e-9)
+        odom_from_base = np.array(
+            [[0, -1, 0, 1.0 + 0.5 * index], [1, 0, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]
+        )
+        chained = matrix_from_transform(edge) @ odom_from_base
+        pose = message.pose.pose
+        expected = TransformStamped()
+        expected.transform.rotation = pose.orientation
+        moved = expected.transform.translation
+        moved.x, moved.y, moved.z = pose.position.x, pose.position.y, pose.position.z
+        np.testing.assert_allclose(chained, matrix_from_transform(expected), atol=1e-9)

@@ -206,6 +206,33 @@ def test_what_cannot_be_used_is_counted_by_cause(tmp_path: Path) -> None:
     assert len(heard.got["depth"]) == 3
 
 
+def test_a_bad_newest_frame_does_not_publish_the_one_before_again(tmp_path: Path) -> None:
+    domain = fresh_domain()
+    with (
+        graph_node("tester", domain) as (node, spin),
+        running_node(tmp_path, domain, {**NULL, "cameras.names": ["cam0"]}) as run,
+    ):
+        rig = CameraRig(node, 1)
+        heard = Listener(node, depth=(Image, "/vggt4d/cam0/depth/image_rect"), **status_topic())
+        rig.wait_for_node(spin)
+        spin(0.5)
+        play(rig, spin, 3)
+        rig.infos[0].publish(camera_info(stamp_from_ns(START), "cam0_optical", width=100))
+        spin(0.3)
+        rig.images[0].publish(rgb_image(START + 3 * PERIOD, "cam0_optical"))
+        spin(0.3)
+        play(rig, spin, 2, first=4)
+        wait_until(lambda: len(heard.got["depth"]) >= 3, spin, 10, "depth after the bad frame")
+        run.stop()
+        spin(0.3)
+
+    stamps = [ns_from_stamp(m.header.stamp) for m in heard.got["depth"]]
+    assert len(set(stamps)) == len(stamps)
+    assert START + 3 * PERIOD not in stamps
+    assert drops(heard.got["status"][-1]) == {"camera_info_mismatch": 1}
+    assert_adds_up(heard.got["status"][-1])
+
+
 def test_an_image_size_that_changes_is_taken_up_with_its_intrinsics(tmp_path: Path) -> None:
     domain = fresh_domain()
     parameters = {**NULL, "cameras.names": ["cam0"]}
@@ -309,17 +336,15 @@ def test_mismatched_qos_is_named_in_the_report(tmp_path: Path) -> None:
     parameters = {
         **NULL,
         "cameras.names": ["cam0"],
-        "node.no_data_report_s": 1.0,
+        "node.no_data_report_s": 3.0,  # time to discover the driver
         "qos_overrides./cam0/image_raw.subscription.reliability": "reliable",
     }
-    with (
-        graph_node("driver", domain) as (node, spin),
-        running_node(tmp_path, domain, parameters) as run,
-    ):
+    with graph_node("driver", domain) as (node, spin):
         rig = CameraRig(node, 1, reliability=ReliabilityPolicy.BEST_EFFORT)
         assert rig.names == ["cam0"]
-        wait_until(lambda: "no window for" in run.output(), spin, 30, "report")
-        log = run.output()
+        with running_node(tmp_path, domain, parameters) as run:
+            wait_until(lambda: "no window for" in run.output(), spin, 30, "report")
+            log = run.output()
 
     assert "/driver does not match" in log
     assert "reliab" in log.lower()
@@ -353,6 +378,9 @@ def test_silence_is_explained_topic_by_topic(tmp_path: Path) -> None:
         ({"cameras.names": ["a"], "window.length": 0}, "window.length"),
         ({"cameras.names": ["a"], "sync.tolerance_s": "soon"}, "sync.tolerance_s"),
         ({"cameras.names": ["a", "a"]}, "differ"),
+        ({"cameras.names": ["/front-cam"]}, "/front-cam"),
+        ({"cameras.names": ["a"], "qos_overrides./a/image_raw.subscription.reliability": "maybe"},
+         "cannot activate"),
         ({"cameras.names": ["a"], "tf.mode": "both"}, "tf.mode"),
         ({"cameras.names": ["a"], "model.engine": "vggt4d", "model.checkpoint": "/no/such.pt"},
          "/no/such.pt"),
@@ -459,6 +487,7 @@ def test_nobody_listening_means_no_work(tmp_path: Path) -> None:
         rig.wait_for_node(spin)
         spin(0.5)
         play(rig, spin, 4)
+        wait_until(lambda: bool(heard.got["status"]), spin, 10, "status with the counts alone")
         run.stop()
         spin(0.5)
 
@@ -484,6 +513,8 @@ def test_reset_and_save_cloud_and_live_parameters(tmp_path: Path) -> None:
         saved = call(node, spin, SaveCloud, "/vggt4d/save_cloud", request)
         nowhere = SaveCloud.Request(path="/no/such/folder/cloud.ply")
         lost = call(node, spin, SaveCloud, "/vggt4d/save_cloud", nowhere)
+        nobody = SaveCloud.Request(path="~nosuchuser/cloud.ply")
+        homeless = call(node, spin, SaveCloud, "/vggt4d/save_cloud", nobody)
 
         live = set_parameter(node, spin, "geometry.range_max", 1.5)
         too_large = set_parameter(node, spin, "geometry.range_max", 1e9)
@@ -505,6 +536,7 @@ def test_reset_and_save_cloud_and_live_parameters(tmp_path: Path) -> None:
     assert f"element vertex {saved.points}\n".encode() in ply
     assert not lost.success
     assert "/no/such/folder" in lost.message
+    assert not homeless.success
     assert live.successful
     assert not too_large.successful
     assert not not_live.successful

@@ -8,10 +8,13 @@ it may change while the node runs. The ROS name of a leaf is ``section.field``.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, dataclass, fields, replace
 
 from vggt4d_ros.options import ConfigError, Leaf, Option, Value, check_value, option
+
+_CAMERA_NAME = re.compile(r"[A-Za-z]\w*(/[A-Za-z]\w*)*", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,6 +275,12 @@ def validate(config: Config) -> None:
     count = len(cameras.names)
     if len(set(cameras.names)) != count:
         raise ConfigError(f"cameras.names must differ from each other, got {list(cameras.names)}")
+    for name in cameras.names:
+        if not _CAMERA_NAME.fullmatch(name):
+            raise ConfigError(
+                f"cameras.names: {name!r} cannot be part of a topic: letters, digits and '_', "
+                "parts joined by '/', no '/' at the ends; give other topics in cameras.image_topics"
+            )
     for key in ("image_topics", "info_topics"):
         topics = getattr(cameras, key)
         if topics and len(topics) != count:

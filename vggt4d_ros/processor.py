@@ -23,10 +23,11 @@ _LOG = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Refusal:
-    """A frame that came to nothing, and why."""
+    """A frame of a window that the network did not see, and why."""
 
     frame: Frame
-    error: DecodeError
+    cause: str  # as in stream.causes
+    reason: str
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,7 +39,8 @@ class Processed:
     prediction: Prediction
     tracked: TrackedWindow
     stage_ms: dict[str, float]
-    refused: tuple[Refusal, ...]  # frames of the window that were not used
+    refused: tuple[Refusal, ...]  # frames of the window that the network did not see
+    is_news: bool  # the window's newest step is still in it; else its results are known already
     warnings: tuple[str, ...]
 
 
@@ -81,14 +83,23 @@ class Processor:
         clock.lap("decode")
         if not usable.sets:
             raise EmptyWindow(refused)
-        usable, prediction = self._predict(usable)
+        seen, prediction = self._predict(usable)
+        refused += _cut_off(window, seen, refused)
+        is_news = bool(set(seen.sets[-1].stamps_ns) & set(window.sets[-1].stamps_ns))
         clock.skip()
-        tracked = self._tracker.update(usable, prediction, rig)
+        tracked = self._tracker.update(seen, prediction, rig)
         clock.lap("geometry")
         stages = {"decode": clock.ms["decode"], **prediction.stage_ms}
         stages["geometry"] = clock.ms["geometry"]
         return Processed(
-            usable, rig, prediction, tracked, stages, tuple(refused), self._warnings(tracked)
+            window=seen,
+            rig=rig,
+            prediction=prediction,
+            tracked=tracked,
+            stage_ms=stages,
+            refused=tuple(refused),
+            is_news=is_news,
+            warnings=self._warnings(tracked),
         )
 
     def _predict(self, window: Window) -> tuple[Window, Prediction]:
@@ -114,6 +125,18 @@ class Processor:
             else ()
         )
         return (*self._engine.warnings, *shrunk, *tracked.warnings)
+
+
+def _cut_off(window: Window, seen: Window, refused: list[Refusal]) -> list[Refusal]:
+    """Frames that could be decoded but for which there was no memory."""
+    kept = {(f.camera, f.stamp_ns) for s in seen.sets for f in s.frames if f is not None}
+    kept |= {(r.frame.camera, r.frame.stamp_ns) for r in refused}
+    return [
+        Refusal(frame, "out_of_memory", "no memory for so many steps")
+        for frame_set in window.sets
+        for frame in frame_set.frames
+        if frame is not None and (frame.camera, frame.stamp_ns) not in kept
+    ]
 
 
 class _StageClock:
@@ -160,7 +183,7 @@ class WindowDecoder:
                     slots[step][view] = fitted[frame] = self._decode_frame(frame, size)
                     size = (frame.image.width, frame.image.height)
                 except DecodeError as error:
-                    refused.append(Refusal(frame, error))
+                    refused.append(Refusal(frame, error.cause, str(error)))
         self._fitted = fitted
         sets = tuple(FrameSet(tuple(row)) for row in slots if any(f is not None for f in row))
         return replace(window, sets=sets), refused

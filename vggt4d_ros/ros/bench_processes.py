@@ -30,6 +30,7 @@ from tf2_msgs.msg import TFMessage
 from vggt4d_ros.datatypes import CameraModel
 from vggt4d_ros.msg import WindowStatus
 from vggt4d_ros.ros.encode import bytes_of, camera_info_msg, header, ns_from_stamp
+from vggt4d_ros.ros.executor import make_executor
 from vggt4d_ros.ros.qos import output_qos, sensor_qos
 
 _LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
@@ -188,7 +189,9 @@ def main() -> int:
             return 0
         node = Floor(options) if role == "floor" else Meter(options)
         with suppress(KeyboardInterrupt, ExternalShutdownException):
-            rclpy.spin(node)
+            executor = make_executor(options["executor"])  # the same as the node's
+            executor.add_node(node)
+            executor.spin()
         print(json.dumps(node.result()), flush=True)
         return 0
     finally:

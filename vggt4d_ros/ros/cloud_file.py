@@ -39,5 +39,5 @@ def write_ply(path: Path, cloud: NDArray[np.float32], frame: str) -> None:
     vertices["rgb"] = np.stack([packed >> 16 & 255, packed >> 8 & 255, packed & 255], axis=-1)
     vertices["confidence"] = cloud[:, 4]
     with path.open("wb") as file:
-        file.write(_HEADER.format(frame=frame, count=len(cloud)).encode("ascii"))
+        file.write(_HEADER.format(frame=frame, count=len(cloud)).encode("utf-8"))
         file.write(vertices.tobytes())

@@ -31,9 +31,11 @@ MAX_SIDE = 32768
 
 @dataclass(frozen=True, slots=True)
 class _Layout:
-    channels: int
-    bytes_per_channel: int
-    to_rgb: Callable[[NDArray[np.uint8]], Rgb]
+    """Pixels of whole bytes, ``pixel_bytes`` each; ``rows`` lines of data for two of the image."""
+
+    pixel_bytes: int
+    to_rgb: Callable[[NDArray[np.uint8]], Rgb]  # (H, W, bytes), or (H, W) for one byte
+    rows: int = 2
 
 
 def _convert(code: int) -> Callable[[NDArray[np.uint8]], Rgb]:
@@ -41,32 +43,32 @@ def _convert(code: int) -> Callable[[NDArray[np.uint8]], Rgb]:
 
 
 def _high_byte_to_rgb(pixels: NDArray[np.uint8]) -> Rgb:
-    return _convert(cv2.COLOR_GRAY2RGB)(np.ascontiguousarray(pixels.view(np.uint16) >> 8, np.uint8))
+    return _convert(cv2.COLOR_GRAY2RGB)(np.ascontiguousarray(pixels[..., 1]))
 
 
-# sensor_msgs/image_encodings.hpp; 8UC3 is BGR, as in cv_bridge
+# sensor_msgs/image_encodings.hpp; 8UC3 is BGR, as in cv_bridge. 4:2:0 formats have their chroma
+# in half as many lines again below the luma.
 _LAYOUTS: dict[str, _Layout] = {
-    "rgb8": _Layout(3, 1, lambda pixels: pixels),
-    "bgr8": _Layout(3, 1, _convert(cv2.COLOR_BGR2RGB)),
-    "8UC3": _Layout(3, 1, _convert(cv2.COLOR_BGR2RGB)),
-    "rgba8": _Layout(4, 1, _convert(cv2.COLOR_RGBA2RGB)),
-    "bgra8": _Layout(4, 1, _convert(cv2.COLOR_BGRA2RGB)),
-    "8UC4": _Layout(4, 1, _convert(cv2.COLOR_BGRA2RGB)),
-    "mono8": _Layout(1, 1, _convert(cv2.COLOR_GRAY2RGB)),
-    "8UC1": _Layout(1, 1, _convert(cv2.COLOR_GRAY2RGB)),
-    "mono16": _Layout(1, 2, _high_byte_to_rgb),
+    "rgb8": _Layout(3, lambda pixels: pixels),
+    "bgr8": _Layout(3, _convert(cv2.COLOR_BGR2RGB)),
+    "8UC3": _Layout(3, _convert(cv2.COLOR_BGR2RGB)),
+    "rgba8": _Layout(4, _convert(cv2.COLOR_RGBA2RGB)),
+    "bgra8": _Layout(4, _convert(cv2.COLOR_BGRA2RGB)),
+    "8UC4": _Layout(4, _convert(cv2.COLOR_BGRA2RGB)),
+    "mono8": _Layout(1, _convert(cv2.COLOR_GRAY2RGB)),
+    "8UC1": _Layout(1, _convert(cv2.COLOR_GRAY2RGB)),
+    "mono16": _Layout(2, _high_byte_to_rgb),
+    "uyvy": _Layout(2, _convert(cv2.COLOR_YUV2RGB_UYVY)),
+    "yuv422": _Layout(2, _convert(cv2.COLOR_YUV2RGB_UYVY)),
+    "yuyv": _Layout(2, _convert(cv2.COLOR_YUV2RGB_YUYV)),
+    "yuv422_yuy2": _Layout(2, _convert(cv2.COLOR_YUV2RGB_YUYV)),
+    "nv12": _Layout(1, _convert(cv2.COLOR_YUV2RGB_NV12), rows=3),
+    "nv21": _Layout(1, _convert(cv2.COLOR_YUV2RGB_NV21), rows=3),
 }
-# encodings cv_bridge turns into rgb8, with their bytes per pixel at least
+# encodings cv_bridge turns into rgb8, with their bytes per pixel
 _BRIDGED: dict[str, int] = {
     **{f"bayer_{pattern}8": 1 for pattern in ("rggb", "bggr", "gbrg", "grbg")},
     **{f"bayer_{pattern}16": 2 for pattern in ("rggb", "bggr", "gbrg", "grbg")},
-    "yuv422": 2,
-    "uyvy": 2,
-    "yuv422_yuy2": 2,
-    "yuyv": 2,
-    "nv12": 1,
-    "nv21": 1,
-    "nv24": 1,
     "rgb16": 6,
     "bgr16": 6,
     "rgba16": 8,
@@ -83,9 +85,7 @@ def image_from_msg(message: Image) -> LazyImage:
     """
     encoding = message.encoding
     layout = _LAYOUTS.get(encoding)
-    pixel_bytes = (
-        layout.channels * layout.bytes_per_channel if layout else _BRIDGED.get(encoding, 0)
-    )
+    pixel_bytes = layout.pixel_bytes if layout else _BRIDGED.get(encoding, 0)
     if not pixel_bytes:
         raise DecodeError(
             "unknown_encoding", f"encoding {encoding!r}; known: {', '.join(ENCODINGS)}"
@@ -95,28 +95,28 @@ def image_from_msg(message: Image) -> LazyImage:
         raise DecodeError(
             "bad_size", f"{width}x{height} {encoding} with step {step}: not a possible image"
         )
-    if len(message.data) < height * step:
+    lines = height * (layout.rows if layout else 2) // 2
+    if len(message.data) < lines * step:
         raise DecodeError(
             "short_data",
-            f"{len(message.data)} bytes of data for height {height} x step {step} "
-            f"= {height * step}",
+            f"{len(message.data)} bytes of data for {lines} lines x step {step} = {lines * step}",
         )
     if layout is None:
         return LazyImage(lambda: _decode_bridged(message), width, height)
-    return LazyImage(lambda: _decode_layout(message, layout), width, height)
+    return LazyImage(lambda: _decode_layout(message, layout, lines), width, height)
 
 
-def _decode_layout(message: Image, layout: _Layout) -> Rgb:
-    row = message.width * layout.channels * layout.bytes_per_channel
-    rows = np.frombuffer(message.data, np.uint8, count=message.height * message.step)
-    rows = rows.reshape(message.height, message.step)[:, :row]
-    if layout.bytes_per_channel == 2:
-        words = rows.reshape(message.height, message.width * layout.channels, 2)
-        if message.is_bigendian:
-            words = words[:, :, ::-1]
-        return layout.to_rgb(np.ascontiguousarray(words).reshape(message.height, row))
-    shape = (message.height, message.width, layout.channels)[: 2 if layout.channels == 1 else 3]
-    return layout.to_rgb(rows.reshape(shape))  # a view also where rows are padded
+def _decode_layout(message: Image, layout: _Layout, lines: int) -> Rgb:
+    data = np.frombuffer(message.data, np.uint8, count=lines * message.step)
+    rows = data.reshape(lines, message.step)[:, : message.width * layout.pixel_bytes]
+    shape = (lines, message.width, layout.pixel_bytes)
+    pixels = rows if layout.pixel_bytes == 1 else rows.reshape(shape)  # views, padding or not
+    if message.encoding == "mono16" and message.is_bigendian:
+        pixels = pixels[..., ::-1]
+    try:
+        return layout.to_rgb(pixels)
+    except cv2.error as error:  # e.g. an odd width in a format that halves it
+        raise DecodeError("corrupt_data", f"{message.encoding}: {error}") from error
 
 
 def _decode_bridged(message: Image) -> Rgb:

@@ -50,6 +50,10 @@ class Diagnostics:
         self._updater.add("windows", self._windows)
         self._updater.add("metric scale", self._scale)
 
+    def begin(self) -> None:
+        """Forgets the windows of an earlier activation."""
+        self._window_walls.clear()
+
     def note_window(self) -> None:
         """Counts a finished window."""
         self._window_walls.append(time.monotonic())
@@ -74,9 +78,11 @@ class Diagnostics:
 
     def _windows(self, status: DiagnosticStatusWrapper) -> DiagnosticStatusWrapper:
         last = self._last_status()
+        if not self._cameras():
+            status.summary(DiagnosticStatus.OK, "not active")
+            return status
         if last is None or not self._window_walls:
-            level = DiagnosticStatus.WARN if self._cameras() else DiagnosticStatus.OK
-            status.summary(level, "no window yet")
+            status.summary(DiagnosticStatus.WARN, "no window yet")
             return status
         walls = self._window_walls
         rate = (len(walls) - 1) / max(walls[-1] - walls[0], 1e-9) if len(walls) > 1 else 0.0

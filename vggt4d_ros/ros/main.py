@@ -14,40 +14,19 @@ import threading
 from collections.abc import Sequence
 
 import rclpy
-from rclpy.executors import Executor, SingleThreadedExecutor
 from rclpy.logging import get_logger
 from rclpy.signals import SignalHandlerOptions
 from rclpy.task import Future
 
 from vggt4d_ros.options import ConfigError
+from vggt4d_ros.ros.executor import make_executor
 from vggt4d_ros.ros.node import Vggt4dNode
 
 # A network call cannot be interrupted: after this long the process ends without it.
 _JOIN_SECONDS = 1.0
 
 
-def make_executor(kind: str) -> Executor:
-    """The executor ``node.executor`` names.
-
-    Raises:
-        ConfigError: this ROS distribution has no events executor.
-    """
-    if kind == "single":
-        return SingleThreadedExecutor()
-    try:
-        from rclpy.experimental import EventsExecutor
-    except ImportError as error:
-        if kind == "auto":
-            return SingleThreadedExecutor()
-        raise ConfigError(
-            f"node.executor is events, which ROS {os.environ.get('ROS_DISTRO', '?')} does not "
-            "have; use single"
-        ) from error
-    events: Executor = EventsExecutor()
-    return events
-
-
-def _stop_on_signals(stop: Future) -> None:
+def _stop_on_signals(stop: Future, is_starting: threading.Event) -> None:
     """Ends the spin on SIGINT and SIGTERM, while publishers still work.
 
     rclpy's own handlers invalidate the context first, which would lose the last status. A Python
@@ -61,6 +40,8 @@ def _stop_on_signals(stop: Future) -> None:
 
     def wait() -> None:
         os.read(reader, 1)
+        if is_starting.is_set():  # the main thread is loading the network: nothing to save yet
+            os._exit(0)
         finish(stop, 0)
         os.read(reader, 1)  # asked twice: wait for nothing
         os._exit(130)
@@ -78,7 +59,9 @@ def main(args: Sequence[str] | None = None) -> int:
     """Runs the node until a signal or its failure."""
     rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
     stop = Future()
-    _stop_on_signals(stop)
+    is_starting = threading.Event()
+    is_starting.set()
+    _stop_on_signals(stop, is_starting)
     try:
         node = Vggt4dNode(on_fatal=lambda: finish(stop, 1))
         executor = make_executor(node.config.node.executor)
@@ -89,6 +72,7 @@ def main(args: Sequence[str] | None = None) -> int:
     executor.add_node(node)
     if node.config.node.autostart and not node.start():
         finish(stop, 1)
+    is_starting.clear()
     executor.spin_until_future_complete(stop)
     finished = node.close(_JOIN_SECONDS)
     executor.shutdown(timeout_sec=0.5)

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Sequence
 
@@ -19,7 +18,6 @@ from vggt4d_ros.stream.pipeline import StreamCounts, StreamPipeline
 
 # Fast DDS's shared-memory segment unless a profile says otherwise: larger messages get lost
 _FASTDDS_SEGMENT = 512 * 1024
-_PROFILE_VARIABLES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
 
 
 def topic_line(node: Node, subscription: Subscription, arrivals: Arrivals) -> str:
@@ -42,16 +40,14 @@ def suspects_shared_memory(cameras: Sequence[CameraInput]) -> str:
     """A hint where large images meet Fast DDS's small default segment, else empty."""
     if "fastrtps" not in get_rmw_implementation_identifier():
         return ""
-    if any(os.environ.get(name) for name in _PROFILE_VARIABLES):
-        return ""
     large = [camera for camera in cameras if camera.images.bytes_last > _FASTDDS_SEGMENT]
     silent = [camera for camera in cameras if not camera.images.count]
     if not large and not silent:
         return ""
     return (
-        "images larger than Fast DDS's default shared-memory segment (512 kB) are mostly lost: "
-        "start the camera drivers with FASTRTPS_DEFAULT_PROFILES_FILE set to the package's "
-        "config/dds/fastdds.xml"
+        "images larger than Fast DDS's default shared-memory segment (512 kB) are mostly lost on "
+        "the sender's side: start the camera drivers, not only this node, with "
+        "FASTRTPS_DEFAULT_PROFILES_FILE set to the package's config/dds/fastdds.xml (docs/dds.md)"
     )
 
 
@@ -91,15 +87,19 @@ class NoDataWatch:
         self._pipeline = pipeline
         self._window_length = window_length
         self._since = time.monotonic()
-        self._windows = 0
+        self._good = 0
         self._told = False
 
     def check(self, limit_s: float) -> str | None:
-        """Gives the report when no window was formed for ``limit_s`` (0: never gives one)."""
+        """Gives the report when no window ended well for ``limit_s`` (0: never gives one).
+
+        Windows that nobody wanted count as good; those without a usable frame do not.
+        """
         counts = self._pipeline.counts()
         now = time.monotonic()
-        if counts.windows != self._windows:
-            self._windows, self._since, self._told = counts.windows, now, False
+        good = counts.windows_done + counts.windows_dropped.get("unwanted", 0)
+        if good != self._good or counts.windows_open:
+            self._good, self._since, self._told = good, now, False
         silent_s = now - self._since
         if not limit_s or self._told or silent_s < limit_s:
             return None

@@ -33,6 +33,7 @@ from vggt4d_ros.ros.encode import (
     pose_msg,
 )
 from vggt4d_ros.ros.qos import NO_PUBLISHER_EVENTS, OVERRIDABLE, output_qos
+from vggt4d_ros.ros.tf import FrameNames
 from vggt4d_ros.ros.topics import TOPICS, Topic
 
 ARROW_SECONDS = 0.5  # an arrow spans what its point moves in this time
@@ -57,16 +58,11 @@ class Outputs:
     Args:
         node: owner of the publishers.
         cameras: names, in view order.
-        fixed_frame: frame of poses, ``~/points`` and the markers.
-        base_frame: the robot's body.
     """
 
-    def __init__(
-        self, node: LifecycleNode, cameras: Sequence[str], fixed_frame: str, base_frame: str
-    ) -> None:
+    def __init__(self, node: LifecycleNode, cameras: Sequence[str]) -> None:
         self._node = node
-        self._fixed_frame = fixed_frame
-        self._base_frame = base_frame
+        self._frames = FrameNames("", "")
         self._publishers: dict[tuple[str, int], LifecyclePublisher] = {}
         for topic in TOPICS:
             for view, camera in enumerate(cameras if topic.per_camera else [""]):
@@ -122,14 +118,9 @@ class Outputs:
         self.publish_status(message)
         self._publishers[topics.STATUS.key, 0].wait_for_all_acked(_LAST_WORDS)
 
-    def publish(self, processed: Processed, config: Config) -> list[ViewProducts]:
-        """Publishes all that is asked for; gives the products, for ``~/save_cloud``.
-
-        Without a metric scale nothing that claims metres goes out unless
-        ``geometry.allow_unscaled``.
-        """
-        if not (processed.tracked.scale.known or config.geometry.allow_unscaled):
-            return []
+    def publish(self, processed: Processed, config: Config, frames: FrameNames) -> None:
+        """Publishes all that is asked for of the window's newest step."""
+        self._frames = frames
         views = view_products(processed, config.geometry)
         # depth first: it is what a planner waits for
         for view in views:
@@ -140,7 +131,6 @@ class Outputs:
             self._publish_flow(view)
         self._publish_merged(views, config)
         self._publish_markers(views, config)
-        return views
 
     def _send(self, topic: Topic, message: object, view: int = 0) -> None:
         self._publishers[topic.key, view].publish(message)
@@ -181,13 +171,15 @@ class Outputs:
 
     def _publish_poses(self, processed: Processed, config: Config) -> None:
         tracked = processed.tracked
+        if tracked.started:  # another trajectory, in another fixed frame
+            self._path.clear()
         pose = tracked.world_from_base[-1]
         if not np.isfinite(pose).all():
             return
-        head = header(int(tracked.stamps_ns[-1]), self._fixed_frame)
+        head = header(int(tracked.stamps_ns[-1]), self._frames.fixed)
         if self.wants(topics.ODOMETRY):
             message = odometry_msg(
-                pose, tracked.covariance[-1], tracked.twist[-1], self._base_frame, head
+                pose, tracked.covariance[-1], tracked.twist[-1], self._frames.base, head
             )
             self._send(topics.ODOMETRY, message)
         self._path.append(PoseStamped(header=head, pose=pose_msg(pose)))
@@ -207,7 +199,7 @@ class Outputs:
             return
         self._last_merged_ns = stamp_ns
         cloud = merged_cloud(views, config.output.voxel_size)
-        head = header(stamp_ns, self._fixed_frame)
+        head = header(stamp_ns, self._frames.fixed)
         self._send(topics.MERGED, cloud_msg(cloud, CLOUD_FIELDS, head, dense=True))
 
     def _publish_markers(self, views: Sequence[ViewProducts], config: Config) -> None:
@@ -218,13 +210,8 @@ class Outputs:
         arrows = [some for some in found if some is not None]
         points = np.concatenate([a.points for a in arrows]) if arrows else np.zeros((0, 3), "f4")
         speeds = np.concatenate([a.speed_mps for a in arrows]) if arrows else np.zeros(0, "f4")
-        head = header(max(view.frame.stamp_ns for view in views), self._fixed_frame)
+        head = header(max(view.frame.stamp_ns for view in views), self._frames.fixed)
         self._send(topics.MARKERS, arrows_msg(points, arrow_colours(speeds), head))
-
-    def reset(self) -> None:
-        """Forgets the path."""
-        self._path.clear()
-        self._last_merged_ns = 0
 
     def close(self) -> None:
         """Ends the publishers."""

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-from rclpy.event_handler import PublisherEventCallbacks, SubscriptionEventCallbacks
 from rclpy.node import Node
 from rclpy.qos import (
     DurabilityPolicy,
@@ -16,6 +15,11 @@ from rclpy.qos import (
     qos_check_compatible,
 )
 from rclpy.qos_overriding_options import QoSOverridingOptions
+
+try:
+    from rclpy.event_handler import PublisherEventCallbacks, SubscriptionEventCallbacks
+except ModuleNotFoundError:  # Humble has them under another name
+    from rclpy.qos_event import PublisherEventCallbacks, SubscriptionEventCallbacks
 
 # `qos_overrides.<topic>.{publisher,subscription}.{reliability,depth,history,durability}`
 OVERRIDABLE = QoSOverridingOptions(

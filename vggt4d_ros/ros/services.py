@@ -39,11 +39,11 @@ def write_cloud_file(path: str, processed: Processed, config: Config, frame: str
     if not path:
         raise ServiceError("path is empty")
     cloud = merged_cloud(view_products(processed, config.geometry), config.output.voxel_size)
-    target = Path(path).expanduser().absolute()
     try:
+        target = Path(path).expanduser().absolute()
         write_ply(target, cloud, frame)
-    except OSError as error:
-        raise ServiceError(f"cannot write {target}: {error.strerror}") from error
+    except (OSError, RuntimeError, ValueError) as error:  # RuntimeError: no such ~user
+        raise ServiceError(f"cannot write {path}: {error}") from error
     unit = "metres" if processed.tracked.scale.known else "network units"
     return SavedCloud(len(cloud), f"{target}: {len(cloud)} points, {unit}, frame {frame}")
 

@@ -94,7 +94,7 @@ def window_status(
     status.invalid_reasons = [
         f"step {step} camera {cameras[view]}: {reason}"
         for (step, view), reason in sorted(tracked.invalid_reasons.items())
-    ] + [f"camera {cameras[r.frame.camera]}: {r.error}" for r in processed.refused]
+    ] + [f"camera {cameras[r.frame.camera]}: {r.reason}" for r in processed.refused]
     status.spread = newest.spread_ns / NANOSECONDS
     fill_counts(status, counts)
     status.stage_times = [StageTime(name=k, milliseconds=float(v)) for k, v in stage_ms.items()]

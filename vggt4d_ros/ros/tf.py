@@ -4,59 +4,44 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
-from geometry_msgs.msg import TransformStamped
+from rclpy.duration import Duration
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from rclpy.time import Time
 from tf2_msgs.msg import TFMessage
-from tf2_ros import Buffer, TransformException, TransformListener
+from tf2_ros import Buffer, TransformException
 
 from vggt4d_ros.config import TfConfig
 from vggt4d_ros.datatypes import Array, Rig
 from vggt4d_ros.processor import Processed
 from vggt4d_ros.ros.encode import header, matrix_from_transform, ns_from_stamp, transform_msg
 from vggt4d_ros.ros.qos import OVERRIDABLE
+from vggt4d_ros.ros.tf_listener import WatchingListener
 
-# Own messages come back on /tf: they are told from foreign ones by child, parent and stamp. This
-# many are remembered; DDS returns them within a few.
-_OWN_REMEMBERED = 200
-
-
-class WatchingListener(TransformListener):
-    """Fills a Buffer and notes who else gives a parent to the frames we mean to own."""
-
-    def __init__(self, buffer: Buffer, node: Node) -> None:
-        self._own: deque[tuple[str, str, int]] = deque(maxlen=_OWN_REMEMBERED)
-        self.parents: dict[str, str] = {}  # child -> foreign parent, as last seen
-        self.static_messages = 0  # on /tf_static so far
-        super().__init__(buffer, node)
-
-    def remember_own(self, transform: TransformStamped) -> None:
-        """Says that this transform is ours, before it is published."""
-        self._own.append(_identity(transform))
-
-    def callback(self, data: TFMessage) -> None:
-        self._watch(data.transforms)
-        super().callback(data)
-
-    def static_callback(self, data: TFMessage) -> None:
-        self._watch(data.transforms)
-        super().static_callback(data)
-        self.static_messages += 1
-
-    def _watch(self, transforms: Sequence[TransformStamped]) -> None:
-        for transform in transforms:
-            if _identity(transform) not in self._own:
-                self.parents[transform.child_frame_id] = transform.header.frame_id
+_LOOKUP_WAIT = Duration(nanoseconds=100_000_000)  # odometry may come a little after the image
 
 
-def _identity(transform: TransformStamped) -> tuple[str, str, int]:
-    stamp_ns = ns_from_stamp(transform.header.stamp)
-    return (transform.child_frame_id, transform.header.frame_id, stamp_ns)
+@dataclass(frozen=True, slots=True)
+class FrameNames:
+    """What the frames of a window's poses are called."""
+
+    fixed: str
+    base: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Edge:
+    """A transform the mode wants published."""
+
+    parent: str
+    child: str
+    parent_from_child: Array
+    stamp_ns: int
 
 
 class FrameTree:
@@ -70,8 +55,8 @@ class FrameTree:
     def __init__(self, node: Node, config: TfConfig) -> None:
         self._node = node
         self._config = config
-        self.buffer = Buffer(node=node)
-        self._listener = WatchingListener(self.buffer, node)
+        self._buffer = Buffer()  # without the node: what it would add to it is never taken back
+        self._listener = WatchingListener(self._buffer, node)
         self._publisher = None
         if config.mode != "none":
             self._publisher = node.create_publisher(
@@ -80,12 +65,13 @@ class FrameTree:
         self._static_mounts: dict[str, tuple[int, Array]] = {}  # frame -> (version, base_from_cam)
         self.warnings: tuple[str, ...] = ()
 
-    @property
-    def fixed_frame(self) -> str:
-        """Frame in which poses and merged clouds are given."""
-        if self._config.mode in ("map_to_odom", "standalone"):
-            return self._config.map_frame
-        return self._config.odom_frame
+    def _own_name(self, suffix: str) -> str:
+        """A frame of this node alone, for what must not be taken for the robot's own."""
+        return f"{self._node.get_name()}_{suffix}"
+
+    def forget(self) -> None:
+        """Drops the transforms from before a time jump; static ones stay."""
+        self._buffer.clear()
 
     def rig(self, camera_frames: Sequence[str]) -> Rig:
         """Where each camera frame sits on the base now; None where the tree does not say."""
@@ -105,69 +91,103 @@ class FrameTree:
             self._static_mounts[frame] = version, matrix
         return matrix
 
-    def _lookup(self, target: str, source: str, stamp_ns: int = 0) -> tuple[Array, int] | None:
-        """(4, 4) target_from_source and its stamp; None where TF does not know it."""
+    def _lookup(
+        self, target: str, source: str, stamp_ns: int = 0, wait: Duration | None = None
+    ) -> tuple[Array, int] | None:
+        """(4, 4) target_from_source and its stamp; None where TF does not know it.
+
+        With ``wait`` the reason is kept as a warning.
+        """
         if not source:
             return None
+        when = Time(nanoseconds=stamp_ns)
         try:
-            found = self.buffer.lookup_transform(target, source, Time(nanoseconds=stamp_ns))
-        except TransformException:
+            found = self._buffer.lookup_transform(target, source, when, wait or Duration())
+        except TransformException as error:
+            if wait is not None:
+                self._refuse(f"tf.mode {self._config.mode}: {error}")
             return None
         matrix = matrix_from_transform(found)
         if not np.isfinite(matrix).all():
             return None
         return matrix, ns_from_stamp(found.header.stamp)
 
-    def publish(self, processed: Processed) -> None:
-        """Publishes what ``tf.mode`` says at the newest stamp; keeps why not in ``warnings``."""
-        self.warnings = ()
-        if self._publisher is None:
-            return
-        stamp_ns = int(processed.tracked.stamps_ns[-1])
-        message = TFMessage()
-        for parent, child, matrix in self._edges(processed, stamp_ns):
-            owner = self._listener.parents.get(child)
-            if owner is not None:
-                self._refuse(
-                    f"tf.mode {self._config.mode}: {child} already has the parent {owner} from "
-                    f"{self._other_publishers()}; {parent} -> {child} is not published"
-                )
-                continue
-            transform = transform_msg(matrix, child, header(stamp_ns, parent))
-            self._listener.remember_own(transform)
-            message.transforms.append(transform)
-        if message.transforms:
-            self._publisher.publish(message)
+    def publish(self, processed: Processed) -> FrameNames:
+        """Publishes what ``tf.mode`` says; keeps why not in ``warnings``.
 
-    def _edges(self, processed: Processed, stamp_ns: int) -> list[tuple[str, str, Array]]:
-        """(parent, child, parent_from_child) of what the mode wants published."""
-        config, tracked = self._config, processed.tracked
-        if config.mode == "standalone":
-            return [
-                (config.map_frame, frame.frame_id, tracked.world_from_cam[-1, view])
-                for view, frame in enumerate(processed.window.sets[-1].frames)
-                if frame is not None and tracked.valid[-1, view]
-            ]
-        if all(pose is None for pose in processed.rig.base_from_cam):
+        Returns:
+            What the poses' frames may be called: the robot's own names only where TF ties them.
+        """
+        self.warnings = ()
+        config = self._config
+        has_rig = any(pose is not None for pose in processed.rig.base_from_cam)
+        base = config.base_frame if has_rig else self._own_name("base")
+        if self._publisher is None:
+            return FrameNames(self._own_name("odom"), base)
+        fixed = config.odom_frame if config.mode == "odom_to_base" else config.map_frame
+        if config.mode != "standalone" and not has_rig:
             self._refuse(
                 f"tf.mode {config.mode}: TF has no {config.base_frame} -> camera frame, so the "
                 "pose of the base is not known"
             )
-            return []
-        fixed_from_base = tracked.world_from_base[-1]
+            return FrameNames(self._own_name("odom"), base)
+        owned = self._publish_edges(list(self._edges(processed)))
+        return FrameNames(fixed if owned else self._own_name("odom"), base)
+
+    def _publish_edges(self, edges: Sequence[_Edge]) -> bool:
+        """Publishes edges whose child nobody else owns; whether that were all."""
+        message = TFMessage()
+        refused = False
+        for edge in edges:
+            owner = self._listener.foreign_parent(edge.child)
+            if owner is not None:
+                refused = True
+                self._refuse(
+                    f"tf.mode {self._config.mode}: {edge.child} already has the parent {owner} "
+                    f"from {self._other_publishers()}; {edge.parent} -> {edge.child} is not "
+                    "published"
+                )
+                continue
+            head = header(edge.stamp_ns, edge.parent)
+            transform = transform_msg(edge.parent_from_child, edge.child, head)
+            self._listener.remember_own(transform)
+            message.transforms.append(transform)
+        if message.transforms and self._publisher is not None:
+            self._publisher.publish(message)
+        return not refused
+
+    def _edges(self, processed: Processed) -> Iterator[_Edge]:
+        """What the mode wants published for the newest step."""
+        config, tracked = self._config, processed.tracked
+        if config.mode == "standalone":
+            yield from self._camera_edges(processed)
+            return
+        fixed_from_base, stamp_ns = tracked.world_from_base[-1], int(tracked.stamps_ns[-1])
         if not np.isfinite(fixed_from_base).all():
-            return []
+            return
         if config.mode == "odom_to_base":
-            return [(config.odom_frame, config.base_frame, fixed_from_base)]
+            yield _Edge(config.odom_frame, config.base_frame, fixed_from_base, stamp_ns)
+            return
         # REP-105: a localizer gives map -> odom, so that odom -> base keeps its one owner
-        base_from_odom = self._lookup(config.base_frame, config.odom_frame, stamp_ns)
-        if base_from_odom is None:
-            self._refuse(
-                f"tf.mode map_to_odom: TF has no {config.odom_frame} -> {config.base_frame} at "
-                "the image stamp"
-            )
-            return []
-        return [(config.map_frame, config.odom_frame, fixed_from_base @ base_from_odom[0])]
+        found = self._lookup(config.base_frame, config.odom_frame, stamp_ns, _LOOKUP_WAIT)
+        if found is not None:
+            map_from_odom = fixed_from_base @ found[0]
+            yield _Edge(config.map_frame, config.odom_frame, map_from_odom, stamp_ns)
+
+    def _camera_edges(self, processed: Processed) -> Iterator[_Edge]:
+        """``standalone``: map to each optical frame, at the camera's own stamp."""
+        tracked = processed.tracked
+        frames = [f for f in processed.window.sets[-1].frames if f is not None]
+        shared = Counter(frame.frame_id for frame in frames)
+        for frame in frames:
+            if not frame.frame_id or shared[frame.frame_id] > 1:
+                self._refuse(
+                    f"tf.mode standalone: camera {frame.camera} has the frame_id "
+                    f"{frame.frame_id!r}, which is empty or another camera's too"
+                )
+            elif tracked.valid[-1, frame.camera]:
+                pose = tracked.world_from_cam[-1, frame.camera]
+                yield _Edge(self._config.map_frame, frame.frame_id, pose, frame.stamp_ns)
 
     def _refuse(self, reason: str) -> None:
         self.warnings += (reason,)

@@ -81,13 +81,14 @@ class Worker:
         try:
             processed = self._processor.process(window, self._rig(window))
         except EmptyWindow as empty:
-            self._pipeline.drop(window, empty.refused[0].error.cause)
+            causes = {refusal.frame: refusal.cause for refusal in empty.refused}
+            self._pipeline.drop(window, "undecodable", causes)
             self._on_empty(empty)
             return
         except BaseException:
             self._pipeline.drop(window, "failed")
             raise
-        self._pipeline.done(window, {r.frame: r.error.cause for r in processed.refused})
+        self._pipeline.done(window, {r.frame: r.cause for r in processed.refused})
         # what was computed across a time jump or a close is of no use to anybody
         if self._pipeline.epoch == window.epoch and not self._pipeline.closed:
             self._publish(processed, wait_ms)

@@ -20,6 +20,8 @@ INPUT_CAUSES: dict[str, str] = {
 # Settled where the network runs.
 NETWORK_CAUSES: dict[str, str] = {
     "unwanted": "nobody listened to an output (output.lazy)",
+    "undecodable": "no frame of its window could be used",
+    "out_of_memory": "the device had no memory for so many steps",
     "failed": "the network failed on its window",
 }
 

@@ -131,17 +131,18 @@ class StreamPipeline:
                 for frame in _frames(window):
                     self._ledger.release((frame,), bad.get(frame, ""))
 
-    def drop(self, window: Window, cause: str) -> None:
+    def drop(self, window: Window, cause: str, unusable: Mapping[Frame, str] | None = None) -> None:
         """Ends a window the network has not seen or failed on.
 
-        Its frames may still be used by a later window; if not, they are dropped with ``cause``.
+        Its frames may still be used by a later window; if not, they are dropped with ``cause``,
+        those in ``unusable`` with their own.
 
         Raises:
             ValueError: the window is not open, and the stream was not closed meanwhile.
         """
         with self._lock:
             if self._end(window):
-                self._let_go(window, cause)
+                self._let_go(window, cause, unusable or {})
 
     def reset(self, cause: str = "reset") -> None:
         """Starts anew: drops all that waits; a window being worked on stays open."""
@@ -208,9 +209,12 @@ class StreamPipeline:
             return False
         raise ValueError(f"window {window.index} is not open")
 
-    def _let_go(self, window: Window, cause: str) -> None:
+    def _let_go(
+        self, window: Window, cause: str, causes: Mapping[Frame, str] | None = None
+    ) -> None:
         self._dropped[cause] += 1
-        self._ledger.release(_frames(window), cause)
+        for frame in _frames(window):
+            self._ledger.release((frame,), (causes or {}).get(frame, cause))
 
 
 def _frames(window: Window) -> list[Frame]:

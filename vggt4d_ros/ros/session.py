@@ -1,0 +1,239 @@
+# Copyright 2026 The vggt4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What runs from activate to deactivate: cameras, stream, worker, and the results' way out."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Callable
+
+from rclpy.clock import Clock, ClockType
+from rclpy.lifecycle import LifecycleNode
+
+from vggt4d_ros.config import Config
+from vggt4d_ros.datatypes import Frame, Rig, Window
+from vggt4d_ros.model.engine import Engine
+from vggt4d_ros.msg import WindowStatus
+from vggt4d_ros.processor import EmptyWindow, Processed, Processor, Refusal
+from vggt4d_ros.ros.camera_input import CameraInput, camera_topics
+from vggt4d_ros.ros.encode import NANOSECONDS, header
+from vggt4d_ros.ros.no_data import NoDataWatch
+from vggt4d_ros.ros.outputs import Outputs
+from vggt4d_ros.ros.services import SavedCloud, ServiceError, write_cloud_file
+from vggt4d_ros.ros.status import StageTimer, fill_counts, window_status
+from vggt4d_ros.ros.tf import FrameNames, FrameTree
+from vggt4d_ros.ros.worker import Worker
+from vggt4d_ros.stream.pipeline import StreamPipeline
+
+_STATUS_PERIOD_S = 1.0  # of counts alone, while no window gives a status
+_UNSCALED = (
+    "no metric scale: depth, clouds, poses and TF are held back; give the rig's extrinsics by TF, "
+    "or set geometry.allow_unscaled"
+)
+
+
+class Session:
+    """One activation of the node. Counters, trajectory and results begin anew with each.
+
+    Args:
+        node: owner of subscriptions and timers.
+        config: as it was configured; ``apply`` takes live changes.
+        engine, outputs, tree: made at configure, outlive the session.
+        on_window: called after each finished window.
+        on_fatal: called when the worker has died.
+    """
+
+    def __init__(
+        self,
+        node: LifecycleNode,
+        config: Config,
+        *,
+        engine: Engine,
+        outputs: Outputs,
+        tree: FrameTree,
+        on_window: Callable[[], None],
+        on_fatal: Callable[[], None],
+    ) -> None:
+        self._node = node
+        self._config = config
+        self._engine = engine
+        self._outputs = outputs
+        self._tree = tree
+        self._on_window = on_window
+        self._on_fatal = on_fatal
+        self._frames = FrameNames("", "")
+        self._result: tuple[Processed, FrameNames] | None = None  # the newest, for save_cloud
+        self._status_sent = time.monotonic()
+        self.last_status: WindowStatus | None = None
+        self._timers: list[object] = []
+        self.cameras: list[CameraInput] = []
+        self.pipeline = StreamPipeline(len(config.cameras.names), config.sync, config.window)
+        self._processor = Processor(engine)
+        self._worker = Worker(
+            pipeline=self.pipeline,
+            processor=self._processor,
+            rig=self._rig,
+            wanted=self._is_wanted,
+            publish=self._on_processed,
+            on_empty=self._on_empty_window,
+            on_fatal=self._on_worker_died,
+        )
+        try:
+            self._subscribe()
+        except BaseException:
+            self._unsubscribe()
+            raise
+
+    def _subscribe(self) -> None:
+        config = self._config
+        for index, topics in enumerate(camera_topics(config)):
+            camera = CameraInput(self._node, index, topics, config, self.pipeline)
+            camera.registerCallback(self._on_frame)
+            self.cameras.append(camera)
+        self._watch = NoDataWatch(self._node, self.cameras, self.pipeline, config.window.length)
+        # deadlines and reports go by time that passes also when a simulated clock stands still
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self._timers.append(self._node.create_timer(1.0, self._look_around, clock=steady))
+        if config.sync.min_cameras:
+            period = max(0.02, config.sync.deadline_s / 2)
+            self._timers.append(self._node.create_timer(period, self._tick, clock=steady))
+
+    def _unsubscribe(self) -> None:
+        for timer in self._timers:
+            self._node.destroy_timer(timer)
+        for camera in self.cameras:
+            camera.close()
+
+    def start(self) -> None:
+        """Lets the worker take windows."""
+        self._worker.start()
+
+    def apply(self, config: Config) -> None:
+        """Takes live parameters."""
+        self._config = config
+
+    def stop(self, timeout_s: float) -> bool:
+        """Ends the stream and publishes the final counts; whether the worker has ended too."""
+        self.pipeline.close()
+        self._unsubscribe()
+        finished = self._worker.join(timeout_s)
+        status = self._counts_status(["the node stops: these are the final counts"])
+        self._outputs.publish_last_status(status)
+        return finished
+
+    def has_ended(self) -> bool:
+        """Whether the worker has ended."""
+        return self._worker.join(0.0)
+
+    # ------------------------------------------------------------------ executor thread
+
+    def _on_frame(self, frame: Frame) -> None:
+        jump = self.pipeline.receive(frame)
+        if jump is not None:
+            self._tree.forget()
+            self._node.get_logger().warning(
+                f"time jumped back by {(jump.from_ns - jump.to_ns) / NANOSECONDS:.3f} s: "
+                "the window is cleared and a new trajectory begins"
+            )
+
+    def _tick(self) -> None:
+        self.pipeline.tick(self._node.get_clock().now().nanoseconds)
+
+    def _look_around(self) -> None:
+        """Once a second: says why no window comes; gives the counts when no window does."""
+        report = self._watch.check(self._config.node.no_data_report_s)
+        if report is not None:
+            self._node.get_logger().warning(report)
+        if report is not None or time.monotonic() - self._status_sent > _STATUS_PERIOD_S:
+            self._send_status(self._counts_status(report.split("\n") if report else []))
+
+    def reset(self) -> None:
+        """Forgets what came before: the next window begins a new trajectory."""
+        self.pipeline.reset("reset")
+        self._result = None
+
+    def save_cloud(self, path: str) -> SavedCloud:
+        """Writes the newest merged cloud.
+
+        Raises:
+            ServiceError: there is none, or the file cannot be written.
+        """
+        if self._result is None:
+            raise ServiceError(
+                "there is no window yet"
+                if self._is_wanted()
+                else "nobody subscribes to an output, so no window is computed (output.lazy)"
+            )
+        processed, frames = self._result
+        return write_cloud_file(path, processed, self._config, frames.fixed)
+
+    # ------------------------------------------------------------------ worker thread
+
+    def _is_wanted(self) -> bool:
+        listened = self._outputs.wants_anything()  # always asked: it looks for new listeners
+        return listened or self._config.tf.mode != "none"
+
+    def _rig(self, window: Window) -> Rig:
+        return self._tree.rig([camera.frame_id for camera in self.cameras])
+
+    def _on_processed(self, processed: Processed, wait_ms: float) -> None:
+        timer = StageTimer(processed, wait_ms)
+        config, warnings = self._config, processed.warnings
+        if processed.is_news:
+            warnings += self._publish(processed, config)
+        self._processor.flow = self._outputs.wants_flow()
+        status = window_status(
+            processed,
+            self.pipeline.counts(),
+            cameras=config.cameras.names,
+            fixed_frame=self._frames.fixed,
+            now_ns=self._node.get_clock().now().nanoseconds,
+            stage_ms=timer.stop(),
+            warnings=warnings,
+        )
+        what = self._engine.description
+        status.device, status.model = what.device, what.name
+        status.gpu_memory = self._engine.memory_bytes if "cuda" in what.device else 0
+        self.last_status = status
+        self._send_status(status)
+        self._on_window()
+        self._tell_refused(processed.refused)
+
+    def _publish(self, processed: Processed, config: Config) -> tuple[str, ...]:
+        """Publishes results; gives what to warn of."""
+        if not processed.tracked.scale.known and not config.geometry.allow_unscaled:
+            return (_UNSCALED,)
+        # TF first: it decides what the frames of the rest may be called
+        self._frames = self._tree.publish(processed)
+        self._outputs.publish(processed, config, self._frames)
+        self._result = processed, self._frames
+        return self._tree.warnings
+
+    def _on_empty_window(self, empty: EmptyWindow) -> None:
+        self._send_status(self._counts_status([str(empty)]))
+        self._tell_refused(empty.refused)
+
+    def _on_worker_died(self, error: BaseException) -> None:
+        text = "".join(traceback.format_exception(error))
+        self._node.get_logger().fatal(f"the network's thread died, the node ends:\n{text}")
+        self._on_fatal()
+
+    def _tell_refused(self, refused: tuple[Refusal, ...]) -> None:
+        for refusal in refused:
+            name = self._config.cameras.names[refusal.frame.camera]
+            self._node.get_logger().warning(
+                f"{name}: frame not used: {refusal.cause}: {refusal.reason}",
+                throttle_duration_sec=5.0,
+            )
+
+    def _counts_status(self, warnings: list[str]) -> WindowStatus:
+        """A status that says nothing of a window."""
+        status = WindowStatus(cameras=list(self._config.cameras.names), warnings=warnings)
+        status.header = header(self._node.get_clock().now().nanoseconds, self._frames.fixed)
+        fill_counts(status, self.pipeline.counts())
+        return status
+
+    def _send_status(self, status: WindowStatus) -> None:
+        self._status_sent = time.monotonic()
+        self._outputs.publish_status(status)
