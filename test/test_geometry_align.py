@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
@@ -108,6 +110,19 @@ def test_a_third_of_nonsense_points_is_ignored():
     assert_same(found.target_from_source, RIGID, 0.02, 0.003)
     assert 250 < found.points < 280
     assert found.residual_m == pytest.approx(0.01 * np.sqrt(3), rel=0.2)
+
+
+def test_many_points_of_one_frame_do_not_overrule_the_poses():
+    # depth of the one dense frame is 2 % too long as a whole: its points agree perfectly, wrongly
+    data = overlap(RIGID, noise_m=0.002, noise_rad=0.001)
+    eye = data.target_from_cam[0, :3, 3]
+    data.target_points[:] = eye + 1.02 * (data.target_points - eye)
+    away = np.linalg.norm(data.target_points - eye, axis=1).mean() * 0.02
+
+    found = align(replace(data, dense_frames=1))
+
+    truth, fit = RIGID.points(np.zeros((1, 3))), found.target_from_source.points(np.zeros((1, 3)))
+    assert np.linalg.norm(fit - truth) < 0.1 * away
 
 
 def test_points_of_no_weight_do_not_count():

@@ -66,7 +66,7 @@ def observe(window: Window, prediction: Prediction) -> Observation:
     steps, views = window.shape
     reasons = dict(prediction.invalid_reasons)
     valid = prediction.valid & window.valid
-    poses = se3_inverse_where(prediction.cam_from_world, valid)
+    poses = _inverse_where(prediction.cam_from_world, valid)
     sane = se3.is_rigid(poses) & (np.abs(poses[..., :3, 3]) < _MAX_LENGTH).all(axis=-1)
     for step, view in zip(*np.nonzero(valid & ~sane), strict=True):
         reasons[int(step), int(view)] = "the network's pose is not a rigid motion"
@@ -107,13 +107,10 @@ def observe(window: Window, prediction: Prediction) -> Observation:
     )
 
 
-def se3_inverse_where(transforms: Array, valid: NDArray[np.bool_]) -> Array:
+def _inverse_where(transforms: Array, valid: NDArray[np.bool_]) -> Array:
     """Gives the inverses (T, V, 4, 4) of rigid transforms; NaN where not valid."""
     with np.errstate(invalid="ignore", over="ignore"):
-        result = se3.inverse(np.where(valid[..., None, None], transforms, np.nan))
-    # a matrix that is not rigid must not pass for one because its inverse was taken as if
-    result[~se3.is_rigid(transforms)] = np.nan
-    return result
+        return se3.inverse(np.where(valid[..., None, None], transforms, np.nan))
 
 
 def _model_of(frame: Frame, dense: FramePrediction, predicted: Array) -> CameraModel:

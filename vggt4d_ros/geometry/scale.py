@@ -123,8 +123,8 @@ def compare_centres(
     The turn is the mean of the cameras' own rotations: of each group for a rig, whose groups are
     steps with the platform turned anew, else of all.
 
-    The network's centres b and the metric ones a, both less their group's mean, obey b = k a:
-    k = sum w a.b / sum w a.a, scale = 1 / k.
+    The network's centres b and the metric ones a, both less their group's weighted mean, obey
+    b = k a: k = sum w a.b / sum w a.a, scale = 1 / k.
 
     Args:
         poses: (N, 4, 4) network units.
@@ -136,7 +136,7 @@ def compare_centres(
     """
     turns = metric[:, :3, :3] @ np.swapaxes(poses[:, :3, :3], -1, -2)  # metric_from_net
     label = group if source is ScaleSource.RIG else np.zeros_like(group)
-    rotation = se3.nearest_rotation(_group_means(turns, label))
+    rotation = se3.nearest_rotation(_group_means(turns, label, np.ones(len(group))))
     rotation_error = se3.rotation_angle(np.swapaxes(rotation, -1, -2) @ turns)
     if float(np.median(rotation_error)) > MAX_ROTATION_RESIDUAL:
         return no_scale(
@@ -144,12 +144,12 @@ def compare_centres(
             f"{np.degrees(np.median(rotation_error)):.0f} degrees"
         )
     centres = (rotation @ poses[:, :3, 3:])[..., 0]
-    net = centres - _group_means(centres, group)
-    true = metric[:, :3, 3] - _group_means(metric[:, :3, 3], group)
-    length = float(np.max(np.linalg.norm(true, axis=1)))
+    places = metric[:, :3, 3]
+    extent = np.linalg.norm(places - _group_means(places, group, np.ones(len(group))), axis=1)
+    length = float(np.max(extent))
     if length < 1e-6:
         return no_scale(f"{name}: the cameras are all at one place")
-    slope, sigma = _robust_slope(net, true, len(np.unique(group)))
+    slope, sigma = _robust_slope(centres, places, group)
     if not slope > 0:
         return no_scale(f"{name}: the network's camera centres contradict TF")
     ratio = 2 * length * slope / median_depth  # the centres' extent is twice their distance
@@ -167,35 +167,39 @@ def compare_centres(
     return ScaleEstimate(1 / slope, max(sigma / slope, MIN_SIGMA), source, reason)
 
 
-def _group_means(values: Array, group: NDArray[np.intp]) -> Array:
-    """Gives for each of (N, ...) the mean of its group."""
+def _group_means(values: Array, group: NDArray[np.intp], weights: Array) -> Array:
+    """Gives for each of (N, ...) the weighted mean of its group."""
     _, index = np.unique(group, return_inverse=True)
     index = index.reshape(-1)
+    share = weights / np.bincount(index, weights=weights)[index]
     sums = np.zeros((int(np.max(index)) + 1, *values.shape[1:]))
-    np.add.at(sums, index, values)
-    counts = np.bincount(index).reshape(-1, *[1] * (values.ndim - 1))
-    means: Array = (sums / counts)[index]
+    np.add.at(sums, index, values * share.reshape(-1, *[1] * (values.ndim - 1)))
+    means: Array = sums[index]
     return means
 
 
-def _robust_slope(net: Array, true: Array, groups: int) -> tuple[float, float]:
-    """Gives k and its standard deviation in net = k true, by least squares with Cauchy weights."""
+def _robust_slope(net: Array, true: Array, group: NDArray[np.intp]) -> tuple[float, float]:
+    """Gives k and its standard deviation in net = k true + one offset per group.
+
+    Least squares with Cauchy weights, on (N, 3).
+    """
     weights = np.ones(len(net))
-    slope = 0.0
-    residual = net
     for _ in range(10):
-        norm = float((weights[:, None] * true**2).sum())
-        slope = float((weights[:, None] * true * net).sum()) / norm
-        residual = net - slope * true
+        b = net - _group_means(net, group, weights)
+        a = true - _group_means(true, group, weights)
+        norm = float((weights[:, None] * a**2).sum())
+        slope = float((weights[:, None] * a * b).sum()) / norm
+        residual = b - slope * a
         distance = np.linalg.norm(residual, axis=1)
         spread = float(np.median(distance)) / 1.54  # median of a normal vector's length, 3 axes
-        if spread <= 1e-9 * np.abs(net).max():
+        if spread <= 1e-9 * np.abs(b).max():
             break
         weights = cauchy_weights(distance, 1.7 * spread)
     # each group's mean took 3 numbers, the slope one
+    groups = len(np.unique(group))
     freedom = max(1.0, 3.0 * float(weights.sum()) - 3.0 * groups - 1.0)
     variance = float((weights[:, None] * residual**2).sum()) / freedom
-    return slope, float(np.sqrt(variance / (weights[:, None] * true**2).sum()))
+    return slope, float(np.sqrt(variance / norm))
 
 
 def depth_scale(
