@@ -21,7 +21,8 @@ from vggt4d_ros.model.correlation import (  # noqa: E402
     warp,
 )
 from vggt4d_ros.model.dynamic_mask import motion_cues, rigid_flow  # noqa: E402
-from vggt4d_ros.model.flow import FlowEstimate, FlowHead  # noqa: E402
+from vggt4d_ros.model.flow import FlowEstimate, FlowHead, MotionFeatures  # noqa: E402
+from vggt4d_ros.model.grid import GridShape  # noqa: E402
 from vggt4d_ros.model.vggt4d import VGGT4D  # noqa: E402
 
 IDENTITY = [0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0]
@@ -64,6 +65,24 @@ def test_global_match_of_distinct_features_is_their_displacement() -> None:
     torch.testing.assert_close(flow[0, :, 0, 0], torch.tensor([2.0, 1.0]), atol=1e-3, rtol=0)
     torch.testing.assert_close(flow[0, :, 1, 1], torch.tensor([2.0, 1.0]), atol=1e-3, rtol=0)
     assert best.min() > 0.99
+
+
+def test_coarse_match_keeps_its_length_on_the_way_to_full_resolution() -> None:
+    head = lively(small_compact()).motion_head.flow
+    for part in (head.eighth, head.quarter):
+        torch.nn.init.zeros_(part.out.weight)
+        torch.nn.init.zeros_(part.out.bias)
+    codes = 30 * torch.eye(16).view(1, 16, 4, 4)
+    blank = [torch.zeros(1, 8, 4 * n, 4 * n) for n in (2, 4)]
+    source = MotionFeatures(codes, *blank)
+    target = MotionFeatures(torch.roll(codes, shifts=1, dims=3), *blank)
+
+    estimate = head(source, target)
+
+    # one patch to the right is 2, 4 and 16 cells; cells of the last column match the first one
+    middle = [x[0, :, x.shape[2] // 2, x.shape[3] // 4] for x in (*estimate.stages, estimate.fine)]
+    expected = [[1.0, 0.0], [2.0, 0.0], [4.0, 0.0], [16.0, 0.0]]
+    assert [[round(v, 2) for v in m.tolist()] for m in middle] == expected
 
 
 def test_features_that_say_nothing_mean_no_motion() -> None:
@@ -124,6 +143,23 @@ def test_rigid_flow_of_a_sideways_camera_is_focal_times_shift_over_depth() -> No
     expected[2] = 4 / 10.0
     torch.testing.assert_close(flow[0, 0], expected)
     torch.testing.assert_close(flow[0, 1], torch.zeros(4, 8), atol=1e-6, rtol=0)
+
+
+def test_rigid_flow_knows_which_field_of_view_is_which() -> None:
+    """Encodings hold the vertical angle first; here it is the smaller one."""
+    wide = 2 * float(torch.tensor(2.0).atan())  # focal length 4 / 2
+    still = torch.tensor([[*IDENTITY, torch.pi / 2, wide]])
+    moved = torch.tensor([[1.0, 1.0, 0.0, *IDENTITY[3:], torch.pi / 2, wide]])
+
+    flow = rigid_flow(torch.full((1, 4, 8), 4.0), still, moved)
+
+    torch.testing.assert_close(flow[0, 0], torch.full((4, 8), 2.0 / 4))
+    torch.testing.assert_close(flow[0, 1], torch.full((4, 8), 2.0 / 4))
+    narrow = torch.tensor([[*IDENTITY, torch.pi / 2, torch.pi / 2]])
+    shifted = torch.tensor([[1.0, 1.0, 0.0, *IDENTITY[3:], torch.pi / 2, torch.pi / 2]])
+    flow = rigid_flow(torch.full((1, 4, 8), 4.0), narrow, shifted)
+    torch.testing.assert_close(flow[0, 0], torch.full((4, 8), 4.0 / 4))
+    torch.testing.assert_close(flow[0, 1], torch.full((4, 8), 2.0 / 4))
 
 
 def test_rigid_flow_of_a_turning_camera_is_a_homography() -> None:
@@ -234,9 +270,6 @@ def test_tracks_follow_features_that_move(kind: str) -> None:
     codes = 30 * torch.nn.functional.one_hot(torch.arange(6), shape_model.match_dim).float()
     first = codes.T.reshape(1, -1, 2, 3)  # two rows of three patches
     moved = torch.roll(first, shifts=1, dims=3)
-    from vggt4d_ros.model.flow import MotionFeatures
-    from vggt4d_ros.model.grid import GridShape
-
     width = shape_model.feature_dim
     seen = MotionFeatures(
         torch.cat([first, moved]), torch.zeros(2, width, 4, 6), torch.zeros(2, width, 8, 12)
