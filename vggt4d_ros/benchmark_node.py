@@ -152,7 +152,7 @@ def _watch(watched: Subject, cameras: subprocess.Popen[str]) -> dict[str, Any]:
     last = (begin, 0.0)
     while cameras.poll() is None:
         if watched.process.poll() is not None:
-            raise RuntimeError(f"the process under load ended: {watched.process.args}")
+            raise RuntimeError(f"the process under load ended: {watched.process.args!r}")
         now, cpu = time.monotonic(), watched.cpu_seconds()
         watched.note_memory(now - begin)
         if started is None and now - begin > 4.0:  # warmed up
