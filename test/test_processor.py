@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from vggt4d_ros.config import EngineConfig
+from vggt4d_ros.config import EngineConfig, GeometryConfig
 from vggt4d_ros.datatypes import (
     CameraModel,
     DecodeError,
@@ -25,6 +25,7 @@ from vggt4d_ros.model.engine import load_engine
 from vggt4d_ros.model.errors import OutOfMemory
 from vggt4d_ros.model.null import NullPredictor
 from vggt4d_ros.processor import EmptyWindow, Processor, WindowDecoder
+from vggt4d_ros.products import view_products
 
 SECOND = 1_000_000_000
 NO_RIG = Rig((None, None))
@@ -120,6 +121,26 @@ def test_every_stage_is_timed() -> None:
 
     assert {"decode", "geometry"} < set(processed.stage_ms)
     assert all(value >= 0 for value in processed.stage_ms.values())
+
+
+class Blind(NullPredictor):
+    """Stands in for a network that predicts no usable field of view."""
+
+    def predict(
+        self, window: Window, dense_steps: Sequence[int] | None = None, *, points: bool = False
+    ) -> Prediction:
+        found = super().predict(window, dense_steps, points=points)
+        return replace(found, intrinsics=np.full_like(found.intrinsics, np.nan))
+
+
+def test_a_camera_without_any_intrinsics_has_no_products_and_stops_nobody() -> None:
+    engine = Blind.from_config(EngineConfig(engine="null"))
+    model = CameraModel(32, 24, 30.0, 30.0, 15.5, 11.5)
+    given = window([frame(0, 0, model=model), frame(1, 0)])
+
+    processed = Processor(engine).process(given, NO_RIG)
+
+    assert [view.view for view in view_products(processed, GeometryConfig())] == [0]
 
 
 class SmallMemory(NullPredictor):

@@ -141,12 +141,11 @@ class ViewProducts:
 
 
 def view_products(processed: Processed, config: GeometryConfig) -> list[ViewProducts]:
-    """Products of every camera that has dense outputs at the newest step."""
+    """Products of every camera that has dense outputs and intrinsics at the newest step."""
     steps, views = processed.window.shape
+    slots = set(processed.prediction.frames) & set(processed.tracked.models)
     return [
-        ViewProducts(processed, view, config)
-        for view in range(views)
-        if (steps - 1, view) in processed.prediction.frames
+        ViewProducts(processed, view, config) for view in range(views) if (steps - 1, view) in slots
     ]
 
 
