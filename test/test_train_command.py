@@ -40,11 +40,13 @@ def test_run_is_trained_taken_up_evaluated_and_exported(
     assert main([*common, "--until", "2", "--no-progress"]) == 0
     exported = tmp_path / "out.safetensors"
     capsys.readouterr()
-    assert main([*common, "--evaluate", "2", "--export", str(exported)]) == 0
+    report = ["--evaluate", "2", "--export", str(exported), "--samples", str(tmp_path)]
+    assert main([*common, *report]) == 0
     printed = json.loads(capsys.readouterr().out)
     extra = checkpoint.read(exported).extra
 
-    assert {"abs_rel", "epe", "epe_zero", "epe_dis"} <= set(printed)
+    assert {"abs_rel", "epe", "epe_zero", "epe_dis"} <= set(printed["held_out"])
+    assert printed["real"] == {}
     assert extra["step"] == 2
     assert extra["held_out"]["windows"] == 2
     assert extra["train_config"]["model"] == "tiny_motion"

@@ -28,6 +28,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="train no more; print the metrics of the saved model on N held-out windows",
     )
     parser.add_argument(
+        "--samples",
+        metavar="FOLDER",
+        help="with --evaluate: also the metrics on the real recordings in this folder",
+    )
+    parser.add_argument(
         "--export",
         metavar="FILE",
         help="with --evaluate: also write the model, its metrics inside, to this safetensors file",
@@ -44,9 +49,12 @@ def run(arguments: argparse.Namespace) -> int:
     """Trains, or evaluates what was trained."""
     from dataclasses import replace
 
+    from vggt4d_ros.data.readers.recording import DatasetError
+    from vggt4d_ros.data.readers.samples import open_samples
     from vggt4d_ros.train.ablation import run_ablation, table
     from vggt4d_ros.train.config import TrainConfigError, load_config
     from vggt4d_ros.train.loop import NonFiniteLoss, Trainer
+    from vggt4d_ros.train.real import evaluate_recordings
 
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
     try:
@@ -64,13 +72,19 @@ def run(arguments: argparse.Namespace) -> int:
         trainer = Trainer(config, Path(arguments.out))
         if arguments.evaluate is not None:
             numbers = {**trainer.evaluate(), **trainer.baselines()}
-            print(json.dumps(numbers, indent=2))
+            report: dict[str, object] = {"held_out": numbers}
+            if arguments.samples is not None:
+                recordings = open_samples(arguments.samples)
+                model = trainer.averaged()
+                size = max(config.evaluate_size)
+                report["real"] = evaluate_recordings(model, recordings, size)
+            print(json.dumps(report, indent=2))
             if arguments.export is not None:
                 trainer.export(Path(arguments.export), numbers)
         else:
             for number in (signal.SIGINT, signal.SIGTERM):
                 signal.signal(number, lambda *_: setattr(trainer, "stopping", True))
             trainer.run(arguments.until, progress=not arguments.no_progress)
-    except (TrainConfigError, NonFiniteLoss) as error:
+    except (TrainConfigError, NonFiniteLoss, DatasetError) as error:
         raise CommandError(str(error)) from error
     return 0
