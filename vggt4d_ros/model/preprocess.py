@@ -83,7 +83,7 @@ def resample(pixels: Pixels, height: int, width: int) -> Pixels:
     """Bicubic with antialiasing, (height, width, 3)."""
     if pixels.shape[:2] == (height, width):
         return pixels
-    resized = Image.fromarray(pixels).resize((width, height), Image.Resampling.BICUBIC)
+    resized = Image.fromarray(pixels).resize((width, height), Image.BICUBIC)
     return np.array(resized)
 
 
