@@ -144,7 +144,7 @@ def test_dynamic_loss_of_an_undecided_mask() -> None:
     value = losses.dynamic_loss(torch.zeros(1, 1, 1, 2, 2), target, YES)
 
     overlap = (2 * 0.5 + 1) / (2 + 1 + 1)
-    assert float(value) == pytest.approx(math.log(2) + 0.5 * (1 - overlap), rel=1e-5)
+    assert float(value) == pytest.approx(6 / 4 * math.log(2) + 0.5 * (1 - overlap), rel=1e-5)
 
 
 def test_track_loss_places_only_what_is_seen() -> None:

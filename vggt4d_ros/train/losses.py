@@ -23,6 +23,7 @@ ITERATION_DECAY = 0.6  # weight of an earlier camera estimate against the next
 STAGE_DECAY = 0.7  # weight of a coarser flow estimate against the next
 ALPHA = 0.2  # of the confidence terms
 FLOW_UNIT = 8.0  # pixels that cost as much as one unit of another task
+MOVING = 3.0  # weight of a moving pixel against a still one: few move
 HUBER = 0.02  # where the camera loss turns from square to straight
 
 
@@ -131,6 +132,7 @@ def dynamic_loss(logits: Tensor, target: Tensor, valid: Tensor) -> Tensor:
     """Cross-entropy of the mask, and one minus its soft overlap, so that small things count."""
     goal = target.to(logits.dtype)
     entropy = functional.binary_cross_entropy_with_logits(logits, goal, reduction="none")
+    entropy = torch.where(target, MOVING * entropy, entropy)
     chance = torch.where(valid, logits.sigmoid(), 0.0)
     goal = torch.where(valid, goal, 0.0)
     both = (chance * goal).sum()
