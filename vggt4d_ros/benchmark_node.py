@@ -38,6 +38,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seconds", type=float, default=15.0, help="load on each subject")
     parser.add_argument("--engine", default="null", choices=("null", "vggt4d"))
     parser.add_argument("--executor", default="auto", choices=("auto", "single", "events"))
+    parser.add_argument(
+        "--floor-executor",
+        default="single",
+        choices=("auto", "single", "events"),
+        help="of the processes compared with; single is what rclpy.spin takes (default)",
+    )
     parser.add_argument("--rmw", default="fastdds", choices=(*_RMW, "both"))
     parser.add_argument(
         "--only-node", action="store_true", help="leave the floor out, e.g. to watch memory"
@@ -108,6 +114,18 @@ def _finish(process: subprocess.Popen[str]) -> dict[str, Any]:
     lines = process.communicate(timeout=20)[0].strip().splitlines()
     found: dict[str, Any] = json.loads(lines[-1]) if lines else {}
     return found
+
+
+def _commit() -> str:
+    """Short commit of the checkout this runs from, empty outside of one."""
+    folder = Path(__file__).resolve().parent
+    result = subprocess.run(
+        ["git", "-C", str(folder), "describe", "--always", "--dirty"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return result.stdout.strip()
 
 
 def measure(subject: str, rmw: str, options: dict[str, Any]) -> dict[str, Any]:
@@ -186,9 +204,11 @@ def run(args: argparse.Namespace) -> int:
         "seconds": args.seconds,
         "engine": args.engine,
         "executor": args.executor,
+        "floor_executor": args.floor_executor,
     }
     report: dict[str, Any] = {
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+        "commit": _commit(),
         "options": options,
     }
     for rmw in _RMW if args.rmw == "both" else (args.rmw,):
@@ -200,6 +220,7 @@ def run(args: argparse.Namespace) -> int:
         if not args.only_node:
             results["ratio"] = _ratios(results)
         report[rmw] = results
+        print(f"{report['machine']}, commit {report['commit'] or 'unknown'}")
         _print(rmw, results)
     if args.json:
         args.json.write_text(json.dumps(report, indent=1) + "\n")

@@ -189,7 +189,7 @@ def main() -> int:
             return 0
         node = Floor(options) if role == "floor" else Meter(options)
         with suppress(KeyboardInterrupt, ExternalShutdownException):
-            executor = make_executor(options["executor"])  # the same as the node's
+            executor = make_executor(options["floor_executor"])
             executor.add_node(node)
             executor.spin()
         print(json.dumps(node.result()), flush=True)
