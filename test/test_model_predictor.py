@@ -189,7 +189,7 @@ def test_prediction_is_what_the_network_says() -> None:
     raw = output.pose_enc[-1][0, 1, 0].double().numpy()
     assert_allclose(found.cam_from_world[1, 0], pose_matrix(raw), atol=1e-4)
     flow = output.motion.backward.flow[0, 0, 1].numpy()
-    assert_allclose(found.frames[1, 1].flow_backward, flow, atol=2e-3)
+    assert_allclose(found.frames[1, 1].flow_backward, flow, atol=1e-4 * np.abs(flow).max())
 
 
 def test_images_are_left_as_they_came() -> None:

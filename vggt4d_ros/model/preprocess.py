@@ -21,6 +21,7 @@ from PIL import Image
 Pixels = NDArray[np.uint8]
 MODES = ("fit", "crop", "pad")
 WHITE = 255
+BICUBIC = 3  # Image.BICUBIC, which Pillow has under another name in each of its versions
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ def resample(pixels: Pixels, height: int, width: int) -> Pixels:
     """Bicubic with antialiasing, (height, width, 3)."""
     if pixels.shape[:2] == (height, width):
         return pixels
-    resized = Image.fromarray(pixels).resize((width, height), Image.BICUBIC)
+    resized = Image.fromarray(pixels).resize((width, height), BICUBIC)
     return np.array(resized)
 
 
