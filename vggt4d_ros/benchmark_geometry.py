@@ -166,10 +166,15 @@ class _Scene:
             for view in range(self.views):
                 depth = self.depth(index + step, view) / np.float32(0.4)
                 noise = self._rng.normal(1, 0.01, depth.shape).astype(np.float32)
-                confidence = self._rng.uniform(1, 9, depth.shape).astype(np.float32)
-                frames[step, view] = FramePrediction(depth * noise, confidence)
+                frames[step, view] = FramePrediction(depth * noise, self._confidence())
         intrinsics = np.broadcast_to(self.model.matrix, (*shape, 3, 3)).copy()
         return Prediction(np.ones(shape, dtype=bool), se3.inverse(poses), intrinsics, frames)
+
+    def _confidence(self) -> NDArray[np.float32]:
+        """Gives (H, W), smooth as a network's: what is unsure lies together."""
+        coarse = self._rng.uniform(1, 9, (12, 16)).astype(np.float32)
+        size = (self.model.width, self.model.height)
+        return np.asarray(cv2.resize(coarse, size), dtype=np.float32)
 
 
 def _one_window(scene: _Scene, tracker: Tracker, index: int, voxel_size: float) -> dict[str, float]:

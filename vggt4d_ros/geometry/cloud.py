@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vggt4d_ros.datatypes import CameraModel
-from vggt4d_ros.geometry.pinhole import check_size, ray_planes
+from vggt4d_ros.geometry.pinhole import check_size, ray_factors
 
 Plane = NDArray[np.float32]
 
@@ -77,9 +77,9 @@ def write_cloud(
     shape = (*depth.shape, len(fields))
     if out is None or out.shape != shape or out.dtype != np.float32 or not out.flags.c_contiguous:
         out = np.empty(shape, dtype=np.float32)
-    rays = ray_planes(model)
-    np.multiply(rays[0], depth, out=out[..., 0])
-    np.multiply(rays[1], depth, out=out[..., 1])
+    x, y = ray_factors(model)
+    np.multiply(x, depth, out=out[..., 0])
+    np.multiply(y, depth, out=out[..., 1])
     out[..., 2] = depth
     out[..., 3] = _pack_image(rgb, model.width, model.height)
     if velocity is not None:

@@ -75,7 +75,7 @@ class NoisePlanes:
         doubt *= doubt
         along += doubt
         slope *= slope
-        np.copyto(slope, np.float32(0), where=np.isnan(slope))
+        np.fmax(slope, np.float32(0), out=slope)  # NaN: no slope is known, none is added
         square *= np.float32(focal**-2.0)
         pixels = np.float32(options.flow_sigma_px**2)
         if flow_error is None:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from vggt4d_ros.datatypes import Array, CameraModel
 from vggt4d_ros.geometry import se3
 from vggt4d_ros.geometry.flow_noise import FlowOptions, NoisePlanes
-from vggt4d_ros.geometry.pinhole import check_size, is_distorted, ray_planes
+from vggt4d_ros.geometry.pinhole import check_size, is_distorted, ray_factors, ray_planes
 
 Plane = NDArray[np.float32]
 
@@ -79,14 +79,16 @@ class FramePair:
         self._one, self._other, self._options = one, other, options
         self._flow = flow_to_other
         self._back = None if flow_back is None else _planes(flow_back)
-        self._rays = ray_planes(one.model)
+        x, y = ray_factors(one.model)
+        self._rays = np.broadcast_to(x, one.depth.shape), np.broadcast_to(y, one.depth.shape)
+        self._columns = np.arange(one.model.width, dtype=np.float32)[None, :]
+        self._rows = np.arange(one.model.height, dtype=np.float32)[:, None]
         self._one_from_other = se3.inverse(one.world_from_cam) @ other.world_from_cam
 
     def displacement(self, rows: slice) -> Displacement:
         """Gives the displacement of the pixels in some rows of ``one``."""
-        height, width = self._one.depth.shape
-        u = np.arange(width, dtype=np.float32)[None, :] + self._flow[rows, :, 0]
-        v = np.arange(height, dtype=np.float32)[rows, None] + self._flow[rows, :, 1]
+        u = self._columns + self._flow[rows, :, 0]
+        v = self._rows[rows] + self._flow[rows, :, 1]
         depth = np.ascontiguousarray(self._one.depth[rows])
         other_depth = _remap(self._other.depth, u, v, cv2.INTER_LINEAR)
         # across an edge the mean is the depth of nothing; how far it is from the nearest pixel's
@@ -118,13 +120,17 @@ class FramePair:
             return None
         total: Plane = np.zeros_like(u)
         limit: Plane = np.full_like(u, 0.5)
-        for axis, plane in enumerate(self._back):
-            forth = self._flow[rows, :, axis]
+        for plane, there, here in zip(
+            self._back, (u, v), (self._columns, self._rows[rows]), strict=True
+        ):
+            forth = there - here
             error = _remap(plane, u, v, cv2.INTER_LINEAR)
             error += forth
             error *= error
             total += error
-            limit += np.float32(0.02) * forth * forth
+            forth *= forth
+            forth *= np.float32(0.02)
+            limit += forth
         with np.errstate(invalid="ignore"):
             np.copyto(total, np.float32(np.nan), where=~(total <= limit))
         return total

@@ -198,6 +198,17 @@ def ray_planes(model: CameraModel) -> Plane:
     return planes
 
 
+def ray_factors(model: CameraModel) -> tuple[Plane, Plane]:
+    """Gives x/z and y/z of the rays in shapes that broadcast to (H, W).
+
+    Without distortion a row and a column say it all, which spares the memory two planes.
+    """
+    planes = ray_planes(model)
+    if is_distorted(model):
+        return planes[0], planes[1]
+    return planes[0][:1], planes[1][:, :1]
+
+
 def unproject_depth(depth: NDArray[np.float32], model: CameraModel) -> NDArray[np.float32]:
     """Gives points (..., H, W, 3) float32 in the camera frame from depth along z (..., H, W).
 
@@ -205,10 +216,10 @@ def unproject_depth(depth: NDArray[np.float32], model: CameraModel) -> NDArray[n
         ValueError: depth is not of the model's size.
     """
     check_size(depth, model)
-    rays = ray_planes(model)
+    x, y = ray_factors(model)
     points = np.empty((*depth.shape, 3), dtype=np.float32)
-    np.multiply(rays[0], depth, out=points[..., 0])
-    np.multiply(rays[1], depth, out=points[..., 1])
+    np.multiply(x, depth, out=points[..., 0])
+    np.multiply(y, depth, out=points[..., 1])
     points[..., 2] = depth
     return points
 

@@ -50,6 +50,8 @@ def shift_poses(poses: Array, twists: Array, shifts_ns: NDArray[np.int64]) -> Ar
 
     A frame without a known velocity (NaN) is taken to stand still.
     """
+    if np.abs(shifts_ns).max(initial=0) < _MIN_SHIFT_NS:
+        return poses
     twist = np.where(np.isfinite(twists), twists, 0.0)
     shifts = np.where(np.abs(shifts_ns) < _MIN_SHIFT_NS, 0, shifts_ns) * 1e-9
     moved: Array = np.asarray(poses @ se3.exp(twist * shifts[:, None]), dtype=np.float64)

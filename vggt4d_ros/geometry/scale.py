@@ -169,12 +169,10 @@ def compare_centres(
 
 def _group_means(values: Array, group: NDArray[np.intp], weights: Array) -> Array:
     """Gives for each of (N, ...) the weighted mean of its group."""
-    _, index = np.unique(group, return_inverse=True)
-    index = index.reshape(-1)
-    share = weights / np.bincount(index, weights=weights)[index]
-    sums = np.zeros((int(np.max(index)) + 1, *values.shape[1:]))
-    np.add.at(sums, index, values * share.reshape(-1, *[1] * (values.ndim - 1)))
-    means: Array = sums[index]
+    same = group[:, None] == group
+    share = same * weights
+    share /= share.sum(axis=1, keepdims=True)
+    means: Array = (share @ values.reshape(len(values), -1)).reshape(values.shape)
     return means
 
 
@@ -194,7 +192,9 @@ def _robust_slope(net: Array, true: Array, group: NDArray[np.intp]) -> tuple[flo
         spread = float(np.median(distance)) / 1.54  # median of a normal vector's length, 3 axes
         if spread <= 1e-9 * np.abs(b).max():
             break
-        weights = cauchy_weights(distance, 1.7 * spread)
+        last, weights = weights, cauchy_weights(distance, 1.7 * spread)
+        if float(np.abs(weights - last).max()) < 0.01:
+            break
     # each group's mean took 3 numbers, the slope one
     groups = len(np.unique(group))
     freedom = max(1.0, 3.0 * float(weights.sum()) - 3.0 * groups - 1.0)

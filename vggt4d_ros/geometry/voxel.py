@@ -77,7 +77,7 @@ def _moved_parts(clouds: Sequence[Points], target_from_cam: Sequence[Array]) -> 
         flat = cloud.reshape(-1, len(CLOUD_FIELDS))
         for start in range(0, len(flat), _CHUNK):
             part = flat[start : start + _CHUNK]
-            part = part[np.isfinite(part[:, 2])]
+            part = part.take(np.flatnonzero(np.isfinite(part[:, 2])), axis=0)
             part[:, :3] = part[:, :3] @ rotation.T + translation
             yield part
 
