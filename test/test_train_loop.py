@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -170,8 +171,10 @@ def test_phase_trains_only_what_it_names(tmp_path: Path) -> None:
 
 
 def test_new_heads_start_fresh_and_the_rest_goes_on(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # where the ROS launch library is imported, loggers do not pass records on to the root
+    monkeypatch.setattr(logging.getLogger("vggt4d_ros.train.loop"), "handlers", [caplog.handler])
     Trainer(tiny(model="tiny"), tmp_path).run(2, progress=False)
     saved = torch.load(tmp_path / "state.pt", weights_only=True)["model"]
 
