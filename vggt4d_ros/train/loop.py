@@ -30,6 +30,7 @@ from vggt4d_ros.train.state import TrainState, read_state, restore, save_state, 
 from vggt4d_ros.train.targets import make_targets
 
 logger = logging.getLogger(__name__)
+CHECKED = 12  # held-out windows that an exported model is checked on
 
 
 class NonFiniteLoss(RuntimeError):
@@ -217,12 +218,19 @@ class Trainer:
         return held_out(config, config.evaluate_windows, config.evaluate_grid, config.evaluate_size)
 
     def export(self, path: Path, metrics: Mapping[str, float]) -> None:
-        """Writes the averaged model with how it came about, for the package."""
+        """Writes the averaged model with how it came about, for the package.
+
+        The metrics on the first CHECKED windows go along: a quick test can repeat them.
+        """
+        config = self.config
+        few = held_out(config, CHECKED, config.evaluate_grid, config.evaluate_size)
+        check = evaluate(self.averaged(), few)
         extra: dict[str, Any] = {
             "step": self.state.step,
             "hours": round(self.state.seconds / 3600, 2),
             "train_config": self.config.to_dict(),
             "held_out": {name: round(value, 5) for name, value in metrics.items()},
+            "check": {name: round(value, 5) for name, value in check.items()},
             "licence": "Apache-2.0",
         }
         checkpoint.save(path, self.averaged(), extra)
