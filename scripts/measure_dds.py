@@ -13,7 +13,6 @@ import argparse
 import array
 import json
 import os
-import random
 import resource
 import subprocess
 import sys
@@ -23,6 +22,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from vggt4d_ros.demo.domain import free_domain
 
 DDS = Path(__file__).resolve().parents[1] / "config" / "dds"
 FAST, CYCLONE = "rmw_fastrtps_cpp", "rmw_cyclonedds_cpp"
@@ -133,7 +136,7 @@ def measure(case: dict[str, str], options: argparse.Namespace) -> tuple[dict[str
     """Runs both sides in processes of their own; gives what each of them found."""
     known = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE", "CYCLONEDDS_URI")
     environment = {name: value for name, value in os.environ.items() if name not in known}
-    environment.update(case, ROS_DOMAIN_ID=str(random.randint(10, 99)))
+    environment.update(case, ROS_DOMAIN_ID=str(free_domain()))
     command = [sys.executable, __file__, *sys.argv[1:]]
     sides = [
         subprocess.Popen([*command, "--role", role], env=environment, stdout=subprocess.PIPE)

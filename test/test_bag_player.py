@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import json
-import random
 import signal
 import time
 from collections import defaultdict
@@ -25,6 +24,7 @@ from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CompressedImage
 from tf2_msgs.msg import TFMessage
 
+from vggt4d_ros.demo.domain import free_domain
 from vggt4d_ros.evaluation.bag import open_bag
 
 pytestmark = pytest.mark.ros
@@ -71,7 +71,7 @@ class Listener:
 
 @pytest.fixture
 def listener(monkeypatch):
-    monkeypatch.setenv("ROS_DOMAIN_ID", str(random.randint(10, 99)))
+    monkeypatch.setenv("ROS_DOMAIN_ID", str(free_domain()))
     made = Listener()
     yield made
     made.close()

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import random
 import signal
 import time
 from pathlib import Path
@@ -16,6 +15,7 @@ pytest.importorskip("rosbags")
 
 from bag_samples import IMAGE_TOPICS, STEPS, running, write_sample
 
+from vggt4d_ros.demo.domain import free_domain
 from vggt4d_ros.evaluation.bag import BagError, open_bag
 
 pytestmark = pytest.mark.ros
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.ros
 
 @pytest.fixture(autouse=True)
 def domain(monkeypatch):
-    monkeypatch.setenv("ROS_DOMAIN_ID", str(random.randint(10, 99)))
+    monkeypatch.setenv("ROS_DOMAIN_ID", str(free_domain()))
 
 
 @pytest.fixture(scope="module")

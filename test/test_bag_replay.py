@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import os
-import random
 import signal
 import subprocess
 import time
@@ -17,6 +16,7 @@ pytest.importorskip("rclpy")
 pytest.importorskip("rosbags")
 pytest.importorskip("vggt4d_ros.msg", reason="the package is not built")
 
+from vggt4d_ros.demo.domain import free_domain
 from vggt4d_ros.evaluation.bag import open_bag
 
 pytestmark = [pytest.mark.ros, pytest.mark.timeout(180)]
@@ -39,7 +39,7 @@ def start():
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            env={**os.environ, "ROS_DOMAIN_ID": str(random.randint(10, 99))},
+            env={**os.environ, "ROS_DOMAIN_ID": str(free_domain())},
             start_new_session=True,
         )
         processes.append(process)

@@ -6,13 +6,14 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import signal
 import subprocess
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO
+
+from vggt4d_ros.demo.domain import free_domain
 
 START_S = 45.0  # for the processes to come up and the network to load
 END_S = 15.0
@@ -44,7 +45,7 @@ def run(what: Run, replay_s: float, log: Path) -> str:
     environment = {
         **os.environ,
         # this run meets no other graph, and no other graph meets it
-        "ROS_DOMAIN_ID": str(random.randint(10, 99)),
+        "ROS_DOMAIN_ID": str(free_domain()),
         "ROS_LOG_DIR": str(log.parent / "ros_log"),
         "PYTHONUNBUFFERED": "1",
     }
