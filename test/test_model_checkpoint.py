@@ -332,6 +332,19 @@ def test_packaged_checkpoint_is_the_default(saved: Path, monkeypatch: pytest.Mon
     assert "NO TRAINED WEIGHTS" in loaded.warnings[0]
 
 
+@pytest.mark.parametrize(("error", "weak"), [(0.37, True), (0.05, False), (None, False)])
+def test_weights_with_a_large_held_out_error_say_so(
+    tmp_path: Path, error: float | None, weak: bool
+) -> None:
+    extra = {} if error is None else {"held_out": {"abs_rel": error}}
+    path = tmp_path / "own.safetensors"
+    checkpoint.save(path, VGGT4D(tiny()), extra=extra)
+
+    loaded = checkpoint.load_engine_model(str(path))
+
+    assert any("WEAK" in warning for warning in loaded.warnings) == weak
+
+
 def test_state_dict_of_a_model_on_the_meta_device_is_complete() -> None:
     with torch.device("meta"):
         empty = VGGT4D(small_compact())

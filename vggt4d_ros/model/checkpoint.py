@@ -32,6 +32,7 @@ from vggt4d_ros.model.vggt4d import VGGT4D
 FORMAT = "vggt4d_ros"
 FORMAT_VERSION = "1"
 CPU = torch.device("cpu")
+WEAK_ABS_REL = 0.15
 UNTRAINED = (
     "NO TRAINED WEIGHTS: the compact network runs with random weights and its output means "
     "nothing; give model.checkpoint or build the package with its weights"
@@ -294,8 +295,24 @@ def load_engine_model(name: str, precision: str = "fp32", device: torch.device =
     """
     if name or PACKAGED.is_file():
         path = resolve(name) if name else PACKAGED
-        return Loaded(build(read(path), precision, device), str(path))
+        found = read(path)
+        return Loaded(build(found, precision, device), str(path), weakness(found.extra))
     return Loaded(untrained(configs.compact()), "untrained", (UNTRAINED,))
+
+
+def weakness(extra: Mapping[str, Any]) -> tuple[str, ...]:
+    """What a user must know of weights whose own held-out depth error is large.
+
+    Args:
+        extra: as saved beside the weights; ``held_out.abs_rel`` is the median-scaled error.
+    """
+    error = extra.get("held_out", {}).get("abs_rel")
+    if error is None or error <= WEAK_ABS_REL:
+        return ()
+    return (
+        f"WEAK WEIGHTS: on held-out scenes depth is off by {error:.0%} on average; do not drive "
+        "by it (vggt4d_ros/weights/README.md)",
+    )
 
 
 def untrained(config: ModelConfig, seed: int = 0) -> VGGT4D:
