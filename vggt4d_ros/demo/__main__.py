@@ -26,6 +26,7 @@ from vggt4d_ros.model.errors import CheckpointError, EngineError
 from vggt4d_ros.options import ConfigError
 
 DEFAULT_SECONDS = 15.0
+FOREIGN_SECTIONS = ("qos_overrides", "diagnostic_updater")  # parameters of libraries
 SOURCE = Path(__file__).resolve().parents[2]
 
 
@@ -89,7 +90,7 @@ def read_config(path: Path) -> Config:
         flat = {
             f"{section}.{key}": value
             for section, part in node["ros__parameters"].items()
-            if section != "qos_overrides"  # rclpy's own
+            if section not in FOREIGN_SECTIONS
             for key, value in part.items()
         }
     except (AttributeError, KeyError, TypeError, ValueError, yaml.YAMLError) as error:
