@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import os
-import random
 import signal
 import subprocess
 import time
@@ -26,6 +25,7 @@ from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 from tf2_msgs.msg import TFMessage
 
+from vggt4d_ros.demo.domain import free_domain
 from vggt4d_ros.ros.encode import bytes_of, stamp_from_ns
 
 SECOND = 1_000_000_000
@@ -33,7 +33,7 @@ SECOND = 1_000_000_000
 
 def fresh_domain() -> str:
     """A ROS_DOMAIN_ID of its own for a test's processes."""
-    return str(random.SystemRandom().randint(10, 99))
+    return str(free_domain())
 
 
 @contextmanager

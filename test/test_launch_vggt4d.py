@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import os
-import random
 import unittest
 
 import pytest
@@ -21,12 +20,12 @@ from ament_index_python.packages import get_package_share_directory
 from launch.actions import IncludeLaunchDescription, SetEnvironmentVariable
 from launch.launch_description_sources import AnyLaunchDescriptionSource
 from nav_msgs.msg import Odometry
-from ros_graph import SECOND, CameraRig, graph_node, wait_until
+from ros_graph import SECOND, CameraRig, fresh_domain, graph_node, wait_until
 from vggt4d_ros.msg import WindowStatus
 
 pytestmark = pytest.mark.ros
 
-DOMAIN = str(random.SystemRandom().randint(10, 99))
+DOMAIN = fresh_domain()
 
 
 @pytest.mark.launch_test
