@@ -192,8 +192,8 @@ def test_tally_counts_and_rates_arrivals():
     ("window_ms", "seconds", "rate", "loops"),
     [
         (1.0, 15.0, 1.0, 18),  # faster than the cameras: real time, 15 s / 0.8 s
-        (800.0, 15.0, 0.064, 1),  # 1.04 s for each of 66.7 ms
-        (100.0, 16.0, 0.51, 10),
+        (500.0, 15.0, 0.074, 1),  # 0.9 s for each of 66.7 ms
+        (100.0, 16.0, 0.37, 7),
     ],
 )
 def test_plan_leaves_the_network_its_time(window_ms, seconds, rate, loops):
@@ -222,7 +222,7 @@ def test_plan_says_what_it_does_and_why():
 
     assert "One window takes 500 ms here" in slow
     assert "new images every 67 ms" in slow
-    assert "at 0.1 x real time, once (8 s), so that about every window" in slow
+    assert "at 0.08 x real time, once (10 s), so that about every window" in slow
     assert "in real time, once (1 s)" in fast
 
 

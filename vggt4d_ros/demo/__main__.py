@@ -25,7 +25,7 @@ from vggt4d_ros.evaluation.bag import BagError, open_bag
 from vggt4d_ros.model.errors import CheckpointError, EngineError
 from vggt4d_ros.options import ConfigError
 
-DEFAULT_SECONDS = 15.0
+DEFAULT_SECONDS = 20.0
 FOREIGN_SECTIONS = ("qos_overrides", "diagnostic_updater")  # parameters of libraries
 SOURCE = Path(__file__).resolve().parents[2]
 

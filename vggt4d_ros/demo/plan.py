@@ -6,7 +6,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-HEADROOM = 1.3  # messages, DDS and the other processes take their share of the same CPU
+# Messages, DDS and other processes share the CPU: 1240 ms in the node for 740 ms here, measured.
+HEADROOM = 1.8
 
 
 @dataclass(frozen=True, slots=True)
