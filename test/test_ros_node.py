@@ -206,6 +206,62 @@ def test_what_cannot_be_used_is_counted_by_cause(tmp_path: Path) -> None:
     assert len(heard.got["depth"]) == 3
 
 
+def test_where_camera_info_is_required_frames_wait_for_a_usable_one(tmp_path: Path) -> None:
+    domain = fresh_domain()
+    parameters = {
+        **NULL,
+        "cameras.names": ["cam0"],
+        "cameras.require_info": True,
+        "window.length": 1,
+    }
+    with (
+        graph_node("tester", domain) as (node, spin),
+        running_node(tmp_path, domain, parameters) as run,
+    ):
+        rig = CameraRig(node, 1, with_info=False)
+        heard = Listener(node, **status_topic())
+        rig.wait_for_node(spin)
+        spin(0.5)
+        play(rig, spin, 2)  # no CameraInfo at all
+        uncalibrated = camera_info(stamp_from_ns(START), "cam0_optical")
+        uncalibrated.k[0] = 0.0
+        rig.infos[0].publish(uncalibrated)
+        spin(0.3)
+        play(rig, spin, 1, first=2)
+        rig.infos[0].publish(camera_info(stamp_from_ns(START), "cam0_optical"))
+        spin(0.3)
+        play(rig, spin, 2, first=3)
+        spin(0.5)
+        run.stop()
+        spin(0.3)
+
+    last = heard.got["status"][-1]
+    assert drops(last) == {"no_camera_info": 3}
+    assert last.frames_used == 2
+
+
+def test_when_all_cameras_stop_the_report_says_since_when(tmp_path: Path) -> None:
+    domain = fresh_domain()
+    parameters = {**NULL, "cameras.names": ["cam0", "cam1"], "node.no_data_report_s": 1.5}
+    with (
+        graph_node("tester", domain) as (node, spin),
+        running_node(tmp_path, domain, parameters) as run,
+    ):
+        rig = CameraRig(node, 2)
+        heard = Listener(node, **status_topic())
+        rig.wait_for_node(spin)
+        spin(0.5)
+        play(rig, spin, 4)
+        wait_until(lambda: len(heard.got["status"]) >= 3, spin, 10, "windows")
+        before = len(run.output())
+        wait_until(lambda: "no window for" in run.output()[before:], spin, 10, "report")
+        log = run.output()[before:]
+
+    assert "/cam0/image_raw: 4 messages" in log
+    assert "/cam1/image_raw: 4 messages" in log
+    assert "8 frames received, 4 sets" in log
+
+
 def test_a_bad_newest_frame_does_not_publish_the_one_before_again(tmp_path: Path) -> None:
     domain = fresh_domain()
     with (
