@@ -75,6 +75,17 @@ def wait_until(
         spin(0.05)
 
 
+def call(
+    node: Node, spin: Callable[[float], None], kind: type, name: str, request: object
+) -> object:
+    """The answer of a service, waited for."""
+    client = node.create_client(kind, name)
+    wait_until(client.service_is_ready, spin, 20, f"service {name}")
+    future = client.call_async(request)
+    wait_until(future.done, spin, 30, f"answer of {name}")
+    return future.result()
+
+
 @dataclass
 class RunningNode:
     """The installed node in a process of its own."""

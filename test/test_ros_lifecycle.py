@@ -18,10 +18,10 @@ from lifecycle_msgs.srv import ChangeState, GetState
 from nav_msgs.msg import Odometry
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
-from rclpy.task import Future
 from ros_graph import (
     SECOND,
     CameraRig,
+    call,
     fresh_domain,
     graph_node,
     running_node,
@@ -50,14 +50,6 @@ def listen(node: Node, kind: type, topic: str) -> list:
     got: list = []
     node.create_subscription(kind, topic, got.append, QoSProfile(depth=50))
     return got
-
-
-def call(node: Node, spin: Spin, kind: type, name: str, request: object) -> object:
-    client = node.create_client(kind, name)
-    wait_until(client.service_is_ready, spin, 20, f"service {name}")
-    future: Future = client.call_async(request)
-    wait_until(future.done, spin, 30, f"answer of {name}")
-    return future.result()
 
 
 def change(node: Node, spin: Spin, transition: int) -> bool:

@@ -20,10 +20,10 @@ from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
 from rcl_interfaces.srv import SetParameters
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
-from rclpy.task import Future
 from ros_graph import (
     SECOND,
     CameraRig,
+    call,
     camera_info,
     fresh_domain,
     graph_node,
@@ -62,14 +62,6 @@ def drops(status: WindowStatus) -> dict[str, int]:
 def assert_adds_up(status: WindowStatus) -> None:
     dropped = sum(drops(status).values())
     assert status.frames_received == status.frames_used + dropped + status.frames_pending
-
-
-def call(node: Node, spin: Spin, kind: type, name: str, request: object) -> object:
-    client = node.create_client(kind, name)
-    wait_until(client.service_is_ready, spin, 10, f"service {name}")
-    future: Future = client.call_async(request)
-    wait_until(future.done, spin, 10, f"answer of {name}")
-    return future.result()
 
 
 def set_parameter(node: Node, spin: Spin, name: str, value: float) -> object:
