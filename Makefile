@@ -6,7 +6,7 @@ PYTEST = $(RUN) python -m pytest
 SHELL = bash
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all lint format clean licences
+.PHONY: help setup demo test test-all test-packages lint format clean licences
 
 help:      ## this list
 	@sed -nE 's/^([a-z-]+): *([a-z -]*)## (.*)/  make \1\t\3/p' Makefile | expand -t 18
@@ -17,11 +17,14 @@ setup:     ## prepare .ros2 (ROS 2, Python packages) and .ws (this package, buil
 demo: setup ## replay a real four-camera recording through the node, print what came out
 	@$(RUN) python -m vggt4d_ros.demo
 
-test: setup lint ## static checks, unit tests, tests over real DDS
+test: setup test-packages lint ## static checks, unit tests, tests over real DDS
 	@$(PYTEST) test
 
-test-all: setup lint ## the same with the slow tests
+test-all: setup test-packages lint ## the same with the slow tests
 	@$(PYTEST) test -m ""
+
+test-packages: setup
+	@$(RUN) python scripts/setup/python_packages.py --for-tests
 
 lint: setup ## ruff, mypy, codespell
 	@$(RUN) ruff check .

@@ -3,8 +3,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Installs what pyproject.toml names into the running virtual environment, torch the cheapest way.
 
-Usage: ENV/bin/python python_packages.py [--beside-ros]. With --beside-ros the environment lies on
-an installed ROS: that machine's numpy and OpenCV stay, since its compiled packages need them.
+Usage: ENV/bin/python python_packages.py [--beside-ros | --for-tests]. With --beside-ros the
+environment lies on an installed ROS: that machine's numpy and OpenCV stay, since its compiled
+packages need them. --for-tests adds the optional packages that only the tests need all of.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ except ModuleNotFoundError:  # Python 3.10
 PYPROJECT = Path(__file__).parents[2] / "pyproject.toml"
 TORCH_CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 PROBE_TIMEOUT_S = 5.0
+FOR_USE = ("eval", "download", "dev")
+FOR_TESTS = ("fleet", "rerun", "train", "browser")
 
 
 def main() -> int:
@@ -37,7 +40,9 @@ def main() -> int:
     beside_ros = "--beside-ros" in sys.argv[1:]
     project = tomllib.loads(PYPROJECT.read_text())["project"]
     extras = project["optional-dependencies"]
-    wanted = project["dependencies"] + extras["eval"] + extras["download"] + extras["dev"]
+    if "--for-tests" in sys.argv[1:]:
+        return install_missing([line for name in FOR_TESTS for line in extras[name]])
+    wanted = project["dependencies"] + [line for name in FOR_USE for line in extras[name]]
     torch = next(line for line in wanted if Requirement(line).name == "torch")
     others = [line for line in wanted if line != torch]
     fixed = {}
@@ -51,6 +56,22 @@ def main() -> int:
         constraints.flush()
         os.environ["PIP_CONSTRAINT"] = constraints.name
         return install_torch(torch) or pip("install", "-qq", *others)
+
+
+def install_missing(requirements: list[str]) -> int:
+    """Installs what is not there in a fitting version; silent where nothing is missing."""
+    missing = []
+    for line in requirements:
+        present = installed(Requirement(line).name)
+        if not present or not Requirement(line).specifier.contains(present, prereleases=True):
+            missing.append(line)
+    if not missing:
+        return 0
+    say(f"for the tests: {', '.join(missing)} (about 200 MB to download)")
+    # what is there keeps its version: torch and numpy above all
+    present_torch = installed("torch")
+    held = [f"torch=={present_torch}"] if present_torch else []
+    return pip("install", "-qq", *missing, *held)
 
 
 def install_torch(requirement: str) -> int:
