@@ -15,6 +15,7 @@ from vggt4d_ros import __version__
 COMMANDS: dict[str, str] = {
     "bench": "measure the network, the node, the geometry or the messages",
     "download": "fetch a checkpoint and verify it",
+    "eval": "run the node's own code over a recording or data set: numbers and pictures",
     "export": "write the network for other runtimes, and check what was written",
     "info": "say what a checkpoint is",
     "parity": "compare the network with the released code's outputs",
