@@ -36,12 +36,13 @@ OVERRIDES = {"transport": "cameras.transport", "engine": "model.engine"}
 PROFILES = {
     "fastdds": (
         "rmw_fastrtps_cpp",
-        "FASTRTPS_DEFAULT_PROFILES_FILE",
+        # the second is Fast DDS 3's name (Kilted), which the first's older readers do not know
+        ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE"),
         str(SHARE / "config" / "dds" / "fastdds.xml"),
     ),
     "cyclonedds": (
         "rmw_cyclonedds_cpp",
-        "CYCLONEDDS_URI",
+        ("CYCLONEDDS_URI",),
         f"file://{SHARE / 'config' / 'dds' / 'cyclonedds.xml'}",
     ),
 }
@@ -63,9 +64,9 @@ def dds_profile(context: LaunchContext) -> list[SetEnvironmentVariable]:
         chosen = matching[0]
     else:
         actions.append(SetEnvironmentVariable("RMW_IMPLEMENTATION", PROFILES[chosen][0]))
-    _, variable, value = PROFILES[chosen]
-    if not os.environ.get(variable):
-        actions.append(SetEnvironmentVariable(variable, value))
+    _, variables, value = PROFILES[chosen]
+    if not any(os.environ.get(variable) for variable in variables):
+        actions += [SetEnvironmentVariable(variable, value) for variable in variables]
     return actions
 
 
