@@ -16,8 +16,8 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from vggt4d_ros.config import leaves  # noqa: E402
+from vggt4d_ros.messages.topics import TOPICS  # noqa: E402
 from vggt4d_ros.options import Leaf  # noqa: E402
-from vggt4d_ros.ros.topics import TOPICS  # noqa: E402
 from vggt4d_ros.stream.causes import CAUSES  # noqa: E402
 
 

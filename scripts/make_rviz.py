@@ -18,8 +18,8 @@ import yaml
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from vggt4d_ros.ros import topics
-from vggt4d_ros.ros.topics import Topic
+from vggt4d_ros.messages import topics
+from vggt4d_ros.messages.topics import Topic
 
 PLUGINS = "rviz_default_plugins/"
 DEMO_CAMERAS = ("cam01", "cam02", "cam03", "cam04")

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from vggt4d_ros.ros.topics import TOPICS
+from vggt4d_ros.messages.topics import TOPICS
 
 ROOT = Path(__file__).resolve().parents[1]
 CAMERAS = ("cam01", "cam02", "cam03", "cam04")

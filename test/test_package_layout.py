@@ -48,7 +48,7 @@ TEST_ONLY = {"catkin_pkg", "transforms3d", "cv_bridge", "tf_transformations", "s
 LAYERS = (
     {"datatypes", "config", "options"},
     {"stream", "model", "geometry"},
-    {"processor", "products", "data", "ros", "evaluation", "train", "demo"},
+    {"processor", "products", "messages", "data", "ros", "evaluation", "train", "demo"},
 )
 OFFLINE = {"evaluation", "train", "data"}  # these do not import ros, nor ros any but bag reading
 

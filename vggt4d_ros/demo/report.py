@@ -16,7 +16,7 @@ import numpy as np
 
 from vggt4d_ros.demo.observed import Observed
 from vggt4d_ros.demo.plan import Plan
-from vggt4d_ros.ros.topics import TOPICS
+from vggt4d_ros.messages.topics import TOPICS
 
 SCALE_SOURCES = ("none", "rig", "motion", "given")  # by their numbers in WindowStatus.msg
 OTHER_OUTPUTS = {"/tf": "tf2_msgs/TFMessage", "/diagnostics": "diagnostic_msgs/DiagnosticArray"}

@@ -18,13 +18,14 @@ from vggt4d_ros.config import Config
 from vggt4d_ros.datatypes import DecodeError, Frame
 from vggt4d_ros.geometry.camera_info import Calibration
 from vggt4d_ros.geometry.rectify import Rectifier
+from vggt4d_ros.messages.encode import NANOSECONDS
 from vggt4d_ros.ros.decode import (
     calibration_from_msg,
     image_from_compressed_msg,
     image_from_msg,
     rectified,
 )
-from vggt4d_ros.ros.encode import NANOSECONDS, ns_from_stamp
+from vggt4d_ros.ros.encode import ns_from_stamp
 from vggt4d_ros.ros.qos import NO_SUBSCRIPTION_EVENTS, OVERRIDABLE, sensor_qos
 from vggt4d_ros.stream.pipeline import StreamPipeline
 

@@ -23,8 +23,8 @@ from sensor_msgs.msg import CompressedImage, Image
 from tf2_msgs.msg import TFMessage
 
 from vggt4d_ros.demo.observed import Observed, Tally
+from vggt4d_ros.messages import topics
 from vggt4d_ros.msg import WindowStatus
-from vggt4d_ros.ros import topics
 from vggt4d_ros.ros.demo_picture import PictureData
 from vggt4d_ros.ros.process import Stop, message_class, parameter, ros_process
 

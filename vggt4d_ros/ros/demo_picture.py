@@ -16,7 +16,7 @@ from rclpy.serialization import deserialize_message
 from scipy.spatial.transform import Rotation
 from sensor_msgs.msg import CompressedImage, Image, PointCloud2
 
-from vggt4d_ros.ros import topics
+from vggt4d_ros.messages import topics
 
 FILE = "picture.npz"
 Kept = Mapping[str, Mapping[int, bytes]]  # topic -> stamp, ns -> serialized message

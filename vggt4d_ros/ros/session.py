@@ -13,24 +13,29 @@ from rclpy.lifecycle import LifecycleNode
 
 from vggt4d_ros.config import Config
 from vggt4d_ros.datatypes import Frame, Rig, Window
+from vggt4d_ros.messages.encode import NANOSECONDS
+from vggt4d_ros.messages.frames import FrameNames
+from vggt4d_ros.messages.status import (
+    UNSCALED,
+    Circumstances,
+    fill_counts,
+    is_held_back,
+    window_status,
+)
 from vggt4d_ros.model.engine import Engine
 from vggt4d_ros.msg import WindowStatus
 from vggt4d_ros.processor import EmptyWindow, Processed, Processor, Refusal
 from vggt4d_ros.ros.camera_input import CameraInput, camera_topics
-from vggt4d_ros.ros.encode import NANOSECONDS, header
+from vggt4d_ros.ros.encode import ENCODER, header
 from vggt4d_ros.ros.no_data import NoDataWatch
 from vggt4d_ros.ros.outputs import Outputs
 from vggt4d_ros.ros.services import SavedCloud, ServiceError, write_cloud_file
-from vggt4d_ros.ros.status import StageTimer, fill_counts, window_status
-from vggt4d_ros.ros.tf import FrameNames, FrameTree
+from vggt4d_ros.ros.status import StageTimer, resident_bytes
+from vggt4d_ros.ros.tf import FrameTree
 from vggt4d_ros.ros.worker import Worker
 from vggt4d_ros.stream.pipeline import StreamPipeline
 
 _STATUS_PERIOD_S = 1.0  # of counts alone, while no window gives a status
-_UNSCALED = (
-    "no metric scale: depth, clouds, poses and TF are held back; give the rig's extrinsics by TF, "
-    "or set geometry.allow_unscaled"
-)
 
 
 class Session:
@@ -183,18 +188,19 @@ class Session:
         if processed.is_news:
             warnings += self._publish(processed, config)
         self._processor.flow = self._outputs.wants_flow()
-        status = window_status(
-            processed,
-            self.pipeline.counts(),
+        what, now_ns = self._engine.description, self._node.get_clock().now().nanoseconds
+        about = Circumstances(
             cameras=config.cameras.names,
             fixed_frame=self._frames.fixed,
-            now_ns=self._node.get_clock().now().nanoseconds,
+            latency_s=(now_ns - processed.window.sets[-1].stamp_ns) / NANOSECONDS,
             stage_ms=timer.stop(),
             warnings=warnings,
+            memory=resident_bytes(),
+            gpu_memory=self._engine.memory_bytes if "cuda" in what.device else 0,
+            device=what.device,
+            model=what.name,
         )
-        what = self._engine.description
-        status.device, status.model = what.device, what.name
-        status.gpu_memory = self._engine.memory_bytes if "cuda" in what.device else 0
+        status = window_status(ENCODER, processed, self.pipeline.counts(), about)
         self.last_status = status
         self._send_status(status)
         self._on_window()
@@ -202,8 +208,8 @@ class Session:
 
     def _publish(self, processed: Processed, config: Config) -> tuple[str, ...]:
         """Publishes results; gives what to warn of."""
-        if not processed.tracked.scale.known and not config.geometry.allow_unscaled:
-            return (_UNSCALED,)
+        if is_held_back(processed, config):
+            return (UNSCALED,)
         # TF first: it decides what the frames of the rest may be called
         self._frames = self._tree.publish(processed)
         self._outputs.publish(processed, config, self._frames)
@@ -231,7 +237,7 @@ class Session:
         """A status that says nothing of a window."""
         status = WindowStatus(cameras=list(self._config.cameras.names), warnings=warnings)
         status.header = header(self._node.get_clock().now().nanoseconds, self._frames.fixed)
-        fill_counts(status, self.pipeline.counts())
+        fill_counts(ENCODER, status, self.pipeline.counts())
         return status
 
     def _send_status(self, status: WindowStatus) -> None:

@@ -4,11 +4,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import numpy as np
+from geometry_msgs.msg import TransformStamped
 from rclpy.duration import Duration
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
@@ -18,30 +17,13 @@ from tf2_ros import Buffer, TransformException
 
 from vggt4d_ros.config import TfConfig
 from vggt4d_ros.datatypes import Array, Rig
+from vggt4d_ros.messages.frames import Edge, FrameNames, has_rig, mode_edges
 from vggt4d_ros.processor import Processed
-from vggt4d_ros.ros.encode import header, matrix_from_transform, ns_from_stamp, transform_msg
+from vggt4d_ros.ros.encode import ENCODER, header, matrix_from_transform, ns_from_stamp
 from vggt4d_ros.ros.qos import OVERRIDABLE
 from vggt4d_ros.ros.tf_listener import WatchingListener
 
 _LOOKUP_WAIT = Duration(nanoseconds=100_000_000)  # odometry may come a little after the image
-
-
-@dataclass(frozen=True, slots=True)
-class FrameNames:
-    """What the frames of a window's poses are called."""
-
-    fixed: str
-    base: str
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Edge:
-    """A transform the mode wants published."""
-
-    parent: str
-    child: str
-    parent_from_child: Array
-    stamp_ns: int
 
 
 class FrameTree:
@@ -105,7 +87,7 @@ class FrameTree:
             found = self._buffer.lookup_transform(target, source, when, wait or Duration())
         except TransformException as error:
             if wait is not None:
-                self._refuse(f"tf.mode {self._config.mode}: {error}")
+                self._refuse(str(error))
             return None
         matrix = matrix_from_transform(found)
         if not np.isfinite(matrix).all():
@@ -120,76 +102,50 @@ class FrameTree:
         """
         self.warnings = ()
         config = self._config
-        has_rig = any(pose is not None for pose in processed.rig.base_from_cam)
-        base = config.base_frame if has_rig else self._own_name("base")
+        is_tied = has_rig(processed)
+        base = config.base_frame if is_tied else self._own_name("base")
         if self._publisher is None:
             return FrameNames(self._own_name("odom"), base)
         fixed = config.odom_frame if config.mode == "odom_to_base" else config.map_frame
-        if config.mode != "standalone" and not has_rig:
+        if config.mode != "standalone" and not is_tied:
             self._refuse(
-                f"tf.mode {config.mode}: TF has no {config.base_frame} -> camera frame, so the "
+                f"TF has no {config.base_frame} -> camera frame, so the "
                 "pose of the base is not known"
             )
             return FrameNames(self._own_name("odom"), base)
-        owned = self._publish_edges(list(self._edges(processed)))
+        edges = mode_edges(processed, config, self._base_from_odom, self._refuse)
+        owned = self._publish_edges(list(edges))
         return FrameNames(fixed if owned else self._own_name("odom"), base)
 
-    def _publish_edges(self, edges: Sequence[_Edge]) -> bool:
+    def _publish_edges(self, edges: Sequence[Edge]) -> bool:
         """Publishes edges whose child nobody else owns; whether that were all."""
-        message = TFMessage()
+        transforms: list[TransformStamped] = []
         refused = False
         for edge in edges:
             owner = self._listener.foreign_parent(edge.child)
             if owner is not None:
                 refused = True
                 self._refuse(
-                    f"tf.mode {self._config.mode}: {edge.child} already has the parent {owner} "
-                    f"from {self._other_publishers()}; {edge.parent} -> {edge.child} is not "
+                    f"{edge.child} already has the parent {owner} from "
+                    f"{self._other_publishers()}; {edge.parent} -> {edge.child} is not "
                     "published"
                 )
                 continue
             head = header(edge.stamp_ns, edge.parent)
-            transform = transform_msg(edge.parent_from_child, edge.child, head)
+            transform = ENCODER.transform(edge.parent_from_child, edge.child, head)
             self._listener.remember_own(transform)
-            message.transforms.append(transform)
-        if message.transforms and self._publisher is not None:
-            self._publisher.publish(message)
+            transforms.append(transform)
+        if transforms and self._publisher is not None:
+            self._publisher.publish(ENCODER.tf(transforms))
         return not refused
 
-    def _edges(self, processed: Processed) -> Iterator[_Edge]:
-        """What the mode wants published for the newest step."""
-        config, tracked = self._config, processed.tracked
-        if config.mode == "standalone":
-            yield from self._camera_edges(processed)
-            return
-        fixed_from_base, stamp_ns = tracked.world_from_base[-1], int(tracked.stamps_ns[-1])
-        if not np.isfinite(fixed_from_base).all():
-            return
-        if config.mode == "odom_to_base":
-            yield _Edge(config.odom_frame, config.base_frame, fixed_from_base, stamp_ns)
-            return
-        # REP-105: a localizer gives map -> odom, so that odom -> base keeps its one owner
+    def _base_from_odom(self, stamp_ns: int) -> Array | None:
+        config = self._config
         found = self._lookup(config.base_frame, config.odom_frame, stamp_ns, _LOOKUP_WAIT)
-        if found is not None:
-            map_from_odom = fixed_from_base @ found[0]
-            yield _Edge(config.map_frame, config.odom_frame, map_from_odom, stamp_ns)
-
-    def _camera_edges(self, processed: Processed) -> Iterator[_Edge]:
-        """``standalone``: map to each optical frame, at the camera's own stamp."""
-        tracked = processed.tracked
-        frames = [f for f in processed.window.sets[-1].frames if f is not None]
-        shared = Counter(frame.frame_id for frame in frames)
-        for frame in frames:
-            if not frame.frame_id or shared[frame.frame_id] > 1:
-                self._refuse(
-                    f"tf.mode standalone: camera {frame.camera} has the frame_id "
-                    f"{frame.frame_id!r}, which is empty or another camera's too"
-                )
-            elif tracked.valid[-1, frame.camera]:
-                pose = tracked.world_from_cam[-1, frame.camera]
-                yield _Edge(self._config.map_frame, frame.frame_id, pose, frame.stamp_ns)
+        return None if found is None else found[0]
 
     def _refuse(self, reason: str) -> None:
+        reason = f"tf.mode {self._config.mode}: {reason}"
         self.warnings += (reason,)
         self._node.get_logger().error(reason, throttle_duration_sec=10.0)
 
