@@ -40,6 +40,11 @@ ARGUMENTS = (
         "",
         "Start when each image topic has so many; empty: the node, and the recorder if it records",
     ),
+    (
+        "wait_for_listener",
+        "",
+        "Start when this node (full name) hears all outputs; empty: the recorder if it records",
+    ),
     ("wait_timeout_s", "60.0", "Start without them after this time (loading a network takes some)"),
     ("topics", "", "Topics to play, comma-separated; empty: all"),
     ("image_reliability", "reliable", "reliable or best_effort (as a camera driver may)"),
@@ -67,6 +72,7 @@ def start_player(context: LaunchContext) -> list[LaunchDescriptionEntity]:
                 "loop": int(text["loop"]),
                 "start_delay_s": float(text["start_delay_s"]),
                 "wait_for_subscribers": _wait_for(text),
+                **_wait_for_outputs(text, f"/{namespace}/vggt4d" if namespace else "/vggt4d"),
                 "wait_timeout_s": float(text["wait_timeout_s"]),
                 "topics": [name.strip() for name in text["topics"].split(",")],
                 "topic_prefix": f"/{namespace}" if namespace else "",
@@ -91,6 +97,7 @@ def start_player(context: LaunchContext) -> list[LaunchDescriptionEntity]:
             Node(
                 package="vggt4d_ros",
                 executable="recorder",
+                name="recorder",
                 output="screen",
                 parameters=[{"output": text["record"], "regex": text["record_regex"]}],
             )
@@ -110,6 +117,22 @@ def _wait_for(text: dict[str, str]) -> int:
     except BagError:
         return 1  # the player will say it
     return 1 + all(re.fullmatch(text["record_regex"], topic.name) for topic in images)
+
+
+def _wait_for_outputs(text: dict[str, str], node: str) -> dict[str, str]:
+    """Who must hear which outputs of the node before the player starts.
+
+    What nobody listens to is not even computed.
+    """
+    if text["wait_for_listener"]:
+        return {"wait_for_listener": text["wait_for_listener"], "wait_for_outputs_of": node}
+    if not text["record"]:
+        return {}
+    return {
+        "wait_for_listener": "/recorder",
+        "wait_for_outputs_of": node,
+        "wait_for_outputs": text["record_regex"],
+    }
 
 
 def _after_player(

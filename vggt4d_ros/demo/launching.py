@@ -102,6 +102,7 @@ def launch(what: Run) -> int:
             ("rate", str(what.rate)),
             ("loop", str(what.loops)),
             ("wait_for_subscribers", "2"),  # the node and the monitor
+            ("wait_for_listener", "/demo_monitor"),
             ("drain_s", str(what.drain_s)),
             ("player_report", str(Path(what.output) / "player.json")),
             ("rmw", "fastdds"),

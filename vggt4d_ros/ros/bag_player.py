@@ -24,10 +24,9 @@ from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPo
 from rosgraph_msgs.msg import Clock
 
 from vggt4d_ros.evaluation.bag import IMAGE_TYPES, Bag, BagError, BagMessage, BagTopic, open_bag
-from vggt4d_ros.ros.process import Stop, message_class, parameter, ros_process
+from vggt4d_ros.ros.process import Stop, compiled, message_class, parameter, ros_process
+from vggt4d_ros.ros.start_gate import Awaited, StartGate
 
-SETTLE_S = 0.3  # from "the writer knows the reader" to "the reader knows the writer"
-PARTIAL_S = 5.0  # patience with topics without subscribers when others have theirs
 ACK_TIMEOUT_S = 2.0
 GLOBAL_TOPICS = ("/tf", "/tf_static", "/clock")  # the same for all robots
 
@@ -41,6 +40,9 @@ class PlayerOptions:
     loop: int = 1  # times to play; 0: until stopped
     start_delay_s: float = 0.0
     wait_for_subscribers: int = 0  # on each image topic, before the first message
+    wait_for_listener: str = ""  # full name of a node, e.g. /recorder, that must hear ...
+    wait_for_outputs_of: str = ""  # ... the topics of this node, e.g. /vggt4d, ...
+    wait_for_outputs: str = ".*"  # ... that this regex matches
     wait_timeout_s: float = 30.0
     topics: tuple[str, ...] = ()  # empty: all
     topic_prefix: str = ""  # e.g. /robot1, before each topic but GLOBAL_TOPICS
@@ -62,6 +64,21 @@ class PlayerOptions:
             raise ValueError(
                 f"image_reliability must be reliable or best_effort, got {self.image_reliability!r}"
             )
+        _ = self.awaited  # raises
+
+    @property
+    def awaited(self) -> Awaited:
+        """Who must be there before the first message.
+
+        Raises:
+            ValueError: a regex that is none, or a listener without those it is to hear.
+        """
+        return Awaited(
+            self.wait_for_subscribers,
+            self.wait_for_listener,
+            self.wait_for_outputs_of,
+            compiled("wait_for_outputs", self.wait_for_outputs),
+        )
 
     @classmethod
     def declare(cls, node: Node) -> PlayerOptions:
@@ -170,38 +187,23 @@ class BagPlayer(Node):
         return count
 
     def _wait(self, start_ns: int) -> None:
-        """Lets ``start_delay_s`` pass and subscribers come; /clock stands at the start."""
-        wanted = self.options.wait_for_subscribers
-        begin = changed = time.monotonic()
-        counts: list[int] = []
+        """Lets ``start_delay_s`` pass and listeners come; /clock stands at the start."""
+        others = set(self._publishers_by_topic.values()) - set(self._image_publishers)
+        gate = StartGate(self, self._image_publishers, list(others), self.options.awaited)
+        begin = time.monotonic()
         while not self._stop.is_set():
             self._tick(start_ns)
             now = time.monotonic()
-            before, counts = counts, [p.get_subscription_count() for p in self._image_publishers]
-            changed = now if counts != before else changed
             delayed = now - begin < self.options.start_delay_s
-            if not delayed and all(count >= wanted for count in counts):
-                break
+            if gate.is_open(now) and not delayed:
+                return
             # cameras of the bag that nobody asks for must not hold up the others
-            is_settled = max(counts) >= wanted and now - changed > PARTIAL_S
-            if not delayed and (is_settled or now - begin > self.options.wait_timeout_s):
-                self._name_the_lonely(counts, now - begin)
+            if not delayed and (gate.is_settled(now) or now - begin > self.options.wait_timeout_s):
+                self.get_logger().warning(
+                    f"starting all the same: after {now - begin:.0f} s {gate.missing()}"
+                )
                 return
             self._stop.wait(0.05)
-        if wanted:
-            self._stop.wait(SETTLE_S)
-
-    def _name_the_lonely(self, counts: list[int], waited_s: float) -> None:
-        wanted = self.options.wait_for_subscribers
-        lonely = ", ".join(
-            f"{publisher.topic_name} ({count})"
-            for publisher, count in zip(self._image_publishers, counts, strict=True)
-            if count < wanted
-        )
-        self.get_logger().warning(
-            f"starting all the same: after {waited_s:.0f} s fewer than {wanted} subscribers "
-            f"on {lonely}"
-        )
 
     def _play_loops(self, bag: Bag, names: list[str], preamble: int) -> BagError | None:
         """Plays as often as asked; gives the fault at which a damaged bag ended."""

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import time
 from collections.abc import Iterator
@@ -95,3 +96,15 @@ def parameter(node: Node, name: str, default: Value) -> Value:
         return result
     kind = "list of strings" if isinstance(default, tuple) else type(default).__name__
     raise ValueError(f"parameter {name} must be a {kind}, got {value!r}")
+
+
+def compiled(name: str, pattern: str) -> re.Pattern[str]:
+    """Gives the regular expression of a parameter.
+
+    Raises:
+        ValueError: it is none; one line.
+    """
+    try:
+        return re.compile(pattern)
+    except re.error as error:
+        raise ValueError(f"parameter {name} is no regular expression: {error}") from error

@@ -8,7 +8,6 @@ which ``vggt4d_ros.evaluation.bag`` reads up to the last megabyte.
 
 from __future__ import annotations
 
-import re
 import sys
 from collections import Counter
 from collections.abc import Callable
@@ -20,7 +19,7 @@ from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPo
 
 from vggt4d_ros.evaluation.bag import BagError
 from vggt4d_ros.evaluation.bag_writer import BagWriter
-from vggt4d_ros.ros.process import Stop, message_class, parameter, ros_process
+from vggt4d_ros.ros.process import Stop, compiled, message_class, parameter, ros_process
 
 DISCOVERY_S = 0.25
 QUEUE_DEPTH = 100
@@ -42,8 +41,9 @@ class Recorder(Node):
         super().__init__("recorder")
         output = parameter(self, "output", "")
         self._names = set(parameter(self, "topics", ("",)))
-        self._regex = _compile("regex", parameter(self, "regex", ""))
-        self._exclude = _compile("exclude", parameter(self, "exclude", ""))
+        regex, exclude = parameter(self, "regex", ""), parameter(self, "exclude", "")
+        self._regex = compiled("regex", regex) if regex else None
+        self._exclude = compiled("exclude", exclude) if exclude else None
         if not output:
             raise ValueError("parameter output is empty: give the directory to record into")
         if not self._names and self._regex is None:
@@ -127,13 +127,6 @@ class Recorder(Node):
         )
         for name in sorted(self._names - set(self._counts)):
             self.get_logger().warning(f"nothing came on {name}")
-
-
-def _compile(name: str, pattern: str) -> re.Pattern[str] | None:
-    try:
-        return re.compile(pattern) if pattern else None
-    except re.error as error:
-        raise ValueError(f"parameter {name} is no regular expression: {error}") from error
 
 
 def main(args: list[str] | None = None) -> int:
