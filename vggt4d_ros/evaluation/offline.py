@@ -4,19 +4,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, closing
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from vggt4d_ros.evaluation.options import EvalOptions
-from vggt4d_ros.evaluation.results import RunResult
+from vggt4d_ros.config import Config, leaves
+from vggt4d_ros.evaluation.model_card import describe_engine
+from vggt4d_ros.evaluation.options import EvalOptions, EvaluationError
+from vggt4d_ros.evaluation.pictures import PictureBook
+from vggt4d_ros.evaluation.real_time import EveryWindow, NewestWins, Policy
+from vggt4d_ros.evaluation.replay import Progress, Replay
+from vggt4d_ros.evaluation.results import Row, RunResult
 from vggt4d_ros.evaluation.run_folder import write_run
-from vggt4d_ros.model.engine import Engine
+from vggt4d_ros.evaluation.scoring import Findings, Scorer
+from vggt4d_ros.evaluation.sinks import Sink, SinkContext, open_sinks
+from vggt4d_ros.evaluation.source_bag import BagSource
+from vggt4d_ros.evaluation.sources import Source
+from vggt4d_ros.evaluation.stopwatch import Stopwatch
+from vggt4d_ros.model.engine import Engine, load_engine
+from vggt4d_ros.processor import Processed, Processor
+from vggt4d_ros.products import view_products
+from vggt4d_ros.stream.pipeline import StreamCounts, StreamPipeline
 
 if TYPE_CHECKING:
     from vggt4d_ros.data.readers.recording import Recording
-
-Progress = Callable[[int, int], None]  # images done, images in all
 
 
 def evaluate_bag(
@@ -37,7 +49,7 @@ def evaluate_bag(
         BagError: no bag, or nothing in it can be used.
         ConfigError, CheckpointError, EngineError, EvaluationError: one line for a user.
     """
-    raise NotImplementedError
+    return evaluate_source(lambda: BagSource(path, options), options, engine, progress)
 
 
 def evaluate_dataset(
@@ -46,8 +58,226 @@ def evaluate_dataset(
     engine: Engine | None = None,
     progress: Progress | None = None,
 ) -> RunResult:
-    """Evaluates a recording of a data set; as ``evaluate_bag``."""
-    raise NotImplementedError
+    """Evaluates a recording of a data set; as ``evaluate_bag``.
+
+    Raises:
+        EvaluationError: a file of the data set is missing or damaged.
+    """
+    from vggt4d_ros.data.readers.recording import DatasetError
+    from vggt4d_ros.evaluation.source_dataset import DatasetSource
+
+    try:
+        return evaluate_source(lambda: DatasetSource(recording, options), options, engine, progress)
+    except DatasetError as error:
+        raise EvaluationError(str(error)) from error
+
+
+def evaluate_source(
+    opening: Callable[[], Source],
+    options: EvalOptions,
+    engine: Engine | None = None,
+    progress: Progress | None = None,
+) -> RunResult:
+    """Evaluates what ``opening`` opens; as ``evaluate_bag``."""
+    with ExitStack() as stack:
+        source = stack.enter_context(closing(opening()))
+        if engine is None:
+            engine = load_engine(source.config.model)
+            stack.callback(engine.close)
+        return _Run(source, options, engine, progress).result()
+
+
+class _Run:
+    """One pass over a source, and what is gathered on it."""
+
+    def __init__(
+        self, source: Source, options: EvalOptions, engine: Engine, progress: Progress | None
+    ) -> None:
+        self._source = source
+        self._options = options
+        self._engine = engine
+        self._config: Config = source.config
+        self._names = self._config.cameras.names
+        self._policy: Policy = EveryWindow()
+        if options.real_time_ms is not None:
+            self._policy = NewestWins(options.real_time_ms)
+        self._pipeline = StreamPipeline(
+            len(self._names),
+            self._config.sync,
+            self._config.window,
+            every_window=self._policy.every_window,
+        )
+        self._stopwatch = Stopwatch()
+        self._replay = Replay(
+            source,
+            self._pipeline,
+            Processor(engine),
+            self._policy,
+            stopwatch=self._stopwatch,
+            progress=progress,
+        )
+        self._scorer = Scorer(source, options)
+        self._pictures = PictureBook(self._expected_windows(), options.pictures, self._names)
+        self._rows: list[Row] = []
+        self._timings: list[Row] = []
+        self._refused: dict[tuple[str, str], str] = {}  # camera and cause -> the first reason
+
+    def _expected_windows(self) -> int:
+        window = self._config.window
+        sets = self._source.total // max(len(self._names), 1)
+        return max(0, (sets - window.length) // window.stride + 1)
+
+    def result(self) -> RunResult:
+        context = SinkContext(
+            self._config, self._source.topics, self._engine.description.name, self._pipeline.counts
+        )
+        sinks = open_sinks(self._options, context)
+        with ExitStack() as stack:
+            for sink in sinks:
+                stack.callback(sink.close)
+            for processed in self._replay.windows():
+                self._window(processed, sinks)
+        with self._stopwatch.part("score"):
+            findings = self._scorer.finish()
+        return self._gathered(findings)
+
+    def _window(self, processed: Processed, sinks: Sequence[Sink]) -> None:
+        views = view_products(processed, self._config.geometry) if processed.is_news else []
+        with self._stopwatch.part("score"):
+            columns = self._scorer.window(processed, views)
+        with self._stopwatch.part("draw"):
+            self._pictures.window(processed, views, self._scorer.newest)
+        with self._stopwatch.part("record"):
+            for sink in sinks:
+                sink.window(processed, views)
+        self._rows.append({**window_row(processed), **columns})
+        stages = {f"{name}_ms": value for name, value in processed.stage_ms.items()}
+        total = sum(processed.stage_ms.values())
+        self._timings.append({"index": processed.window.index, **stages, "total_ms": total})
+        for refusal in processed.refused:
+            key = self._names[refusal.frame.camera], refusal.cause
+            self._refused.setdefault(key, refusal.reason)
+        self._stopwatch.look()
+
+    def _gathered(self, findings: Findings) -> RunResult:
+        counts = self._pipeline.counts()
+        config = self._config
+        estimate = findings.estimate
+        return RunResult(
+            source={**self._source.about, "policy": self._policy.name},
+            model=describe_engine(self._engine),
+            config=flat_config(config),
+            topics=dict(self._source.topics),
+            counts=camera_counts(counts, self._names),
+            windows={
+                "formed": counts.windows,
+                "done": counts.windows_done,
+                "dropped": dict(counts.windows_dropped),
+                "sets": counts.sets,
+                "partial_sets": counts.partial_sets,
+                "time_jumps": counts.time_jumps,
+                "gaps": counts.gaps,
+                "trajectories": 0 if estimate is None else estimate.starts,
+            },
+            faults=[*self._source.report.faults, *self._own_faults(counts)],
+            truth=self._truth(),
+            metrics=findings.metrics,
+            baselines=findings.baselines,
+            curves=findings.curves,
+            timing=self._stopwatch.summary(self._timings, self._replay.images),
+            rows=self._rows,
+            timings=self._timings,
+            trajectory=None if estimate is None else estimate.trajectory,
+            truth_trajectory=findings.truth,
+            pictures=self._pictures.pictures,
+        )
+
+    def _own_faults(self, counts: StreamCounts) -> list[str]:
+        faults = [
+            f"{camera}: images refused, {cause}: {reason}"
+            for (camera, cause), reason in sorted(self._refused.items())
+        ]
+        if counts.time_jumps:
+            faults.append(f"time jumped back {counts.time_jumps} times: a new trajectory each time")
+        if not counts.windows_done:
+            faults.append(self._why_no_window(counts))
+        for kind, truth in self._source.report.truth.items():
+            if truth.of and not truth.matched:
+                faults.append(f"true {kind} from {truth.source}: nothing matched: {truth.why}")
+        return faults
+
+    def _why_no_window(self, counts: StreamCounts) -> str:
+        length = self._config.window.length
+        if counts.sets >= length:
+            return "no window was done: see what was dropped"
+        report, spread = self._replay.sync_report, ""
+        if counts.sets == 0 and len(self._names) > 1:
+            tolerance = self._config.sync.tolerance_s
+            spread = f"; their stamps have to lie within sync.tolerance_s, {tolerance:g} s"
+            if report is not None and report.best_spread_ns is not None:
+                spread += f", and were {report.best_spread_ns / 1e9:.3f} s apart at best"
+        return (
+            f"no window: {counts.sets} instants with images of all needed cameras, "
+            f"window.length is {length}{spread}"
+        )
+
+    def _truth(self) -> dict[str, dict[str, Any]]:
+        return {
+            kind: {
+                "source": truth.source,
+                "matched": truth.matched,
+                "of": truth.of,
+                "tolerance_s": self._options.truth_tolerance_s,
+                **({"why": truth.why} if truth.why and not truth.matched else {}),
+            }
+            for kind, truth in self._source.report.truth.items()
+        }
+
+
+def window_row(processed: Processed) -> Row:
+    """The columns of windows.csv that every window has."""
+    tracked, window = processed.tracked, processed.window
+    alignment = tracked.alignment
+    nan = float("nan")
+    steps, views = window.shape
+    return {
+        "index": window.index,
+        "epoch": window.epoch,
+        "stamp_ns": window.sets[-1].stamp_ns,
+        "steps": steps,
+        "views": views,
+        "valid_slots": int(tracked.valid.sum()),
+        "scale": float(tracked.scale.value),
+        "scale_sigma": float(tracked.scale.sigma),
+        "scale_source": tracked.scale.source.name.lower(),
+        "residual_m": nan if alignment is None else float(alignment.residual_m),
+        "residual_rad": nan if alignment is None else float(alignment.residual_rad),
+    }
+
+
+def camera_counts(counts: StreamCounts, names: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Received, used and dropped frames of each camera once the stream is closed.
+
+    Raises:
+        AssertionError: they do not add up: a frame was lost without a cause.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for name, camera in zip(names, counts.frames.cameras, strict=True):
+        if camera.received != camera.used + sum(camera.dropped.values()):
+            raise AssertionError(f"{name}: frames do not add up: {camera}")
+        dropped = dict(sorted(camera.dropped.items()))
+        found[name] = {"received": camera.received, "used": camera.used, "dropped": dropped}
+    return found
+
+
+def flat_config(config: Config) -> dict[str, Any]:
+    """The configuration by ``section.field``."""
+    found: dict[str, Any] = {}
+    for leaf in leaves():
+        section, _, key = leaf.name.partition(".")
+        value = getattr(getattr(config, section), key)
+        found[leaf.name] = list(value) if isinstance(value, tuple) else value
+    return found
 
 
 def run_to_folder(
@@ -68,6 +298,10 @@ def run_to_folder(
         engine: the network; None: the one that ``options.config.model`` names.
         progress: told after each image.
         outputs: the bag holds outputs of the node: those are scored, no network runs.
+
+    Raises:
+        EvaluationError: also, once all is written, where no window could be done or none of the
+            truth that was asked for matched.
     """
     if outputs:
         from vggt4d_ros.evaluation.outputs import evaluate_outputs
@@ -75,7 +309,7 @@ def run_to_folder(
         result = evaluate_outputs(path, options, progress)
     else:
         result = evaluate_bag(path, options, engine, progress)
-    return finish_run(result, folder)
+    return finish_run(result, folder, options)
 
 
 def recording_to_folder(
@@ -86,13 +320,39 @@ def recording_to_folder(
     progress: Progress | None = None,
 ) -> RunResult:
     """As ``run_to_folder`` for a recording of a data set."""
-    return finish_run(evaluate_dataset(recording, options, engine, progress), folder)
+    result = evaluate_dataset(recording, options, engine, progress)
+    return finish_run(result, folder, options)
 
 
-def finish_run(result: RunResult, folder: Path | str) -> RunResult:
-    """Writes the run folder and its report."""
+def finish_run(
+    result: RunResult, folder: Path | str, options: EvalOptions | None = None
+) -> RunResult:
+    """Writes the run folder and its report, then refuses a run that says nothing.
+
+    Raises:
+        EvaluationError: no window could be done, or no truth that was asked for matched.
+    """
     from vggt4d_ros.evaluation.report import write_report
 
+    folder = Path(folder)
     write_run(result, folder)
-    write_report(Path(folder))
+    write_report(folder)
+    name = result.source.get("name", "")
+    if not result.windows.get("done"):
+        why = next((fault for fault in result.faults if "window" in fault), "no window was done")
+        raise EvaluationError(f"{name}: {why} (counts are in {folder})")
+    for kind in _asked_for(options):
+        truth = result.truth.get(kind)
+        if truth is not None and truth["of"] and not truth["matched"]:
+            raise EvaluationError(f"{name}: true {kind}: nothing matched: {truth.get('why', '')}")
     return result
+
+
+def _asked_for(options: EvalOptions | None) -> list[str]:
+    if options is None:
+        return []
+    wanted = {
+        "trajectory": options.truth_file is not None or bool(options.truth_topic),
+        "depth": bool(options.depth_topics),
+    }
+    return [kind for kind, is_asked in wanted.items() if is_asked]

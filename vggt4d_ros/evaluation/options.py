@@ -24,6 +24,7 @@ class EvalOptions:
     topics: Mapping[str, str] = field(default_factory=dict)  # camera -> image topic, wins
     depth_topics: Mapping[str, str] = field(default_factory=dict)  # camera -> depth topic, wins
     truth_file: Path | None = None  # TUM or KITTI trajectory of the platform
+    truth_topic: str = ""  # Odometry or PoseStamped of the platform; "": the best by type
     truth_tolerance_s: float = 0.02  # how far the stamps of a pair may lie apart
     real_time_ms: float | None = None  # latency of the simulated live node; None: every window
     baselines: bool = True

@@ -26,6 +26,7 @@ class SinkContext:
     topics: dict[str, str]  # camera -> image topic; empty for data sets
     engine: str  # name of the network
     counts: Callable[[], StreamCounts]  # of the stream at this moment
+    bag: Path | None = None  # that is evaluated; None for data sets
 
 
 class Sink(Protocol):

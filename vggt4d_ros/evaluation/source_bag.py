@@ -1,0 +1,252 @@
+# Copyright 2026 The vggt4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""A bag as the node would hear it: images and CameraInfo in order; TF and truth a little ahead."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vggt4d_ros.datatypes import DecodeError, Frame, Rig, Window
+from vggt4d_ros.evaluation.bag import Bag, BagError, BagMessage, open_bag
+from vggt4d_ros.evaluation.bag_faults import CameraWatch, stream_faults
+from vggt4d_ros.evaluation.depth_truth import DepthTruth
+from vggt4d_ros.evaluation.metrics.trajectory import Trajectory
+from vggt4d_ros.evaluation.options import EvalOptions
+from vggt4d_ros.evaluation.platform_truth import PlatformTruth
+from vggt4d_ros.evaluation.sources import Arrival, FrameTruth, SourceReport, TruthCounts
+from vggt4d_ros.evaluation.topics import CameraSource, config_for, plan_topics
+from vggt4d_ros.geometry.transform_buffer import TransformBuffer
+from vggt4d_ros.messages.camera import CalibrationFeed, frame_from_msg
+from vggt4d_ros.messages.decode import ns_from_stamp
+
+# TF, odometry and depth of an instant are recorded around its images: they are read so much ahead
+_AHEAD_NS = 300_000_000
+_STATIC = "tf_static"
+
+
+class BagSource:
+    """See ``Source``.
+
+    Args:
+        path: the bag.
+        options: topics, truth.
+
+    Raises:
+        BagError: no bag, no camera in it, or a named topic is not.
+        ConfigError: camera names the node would refuse.
+    """
+
+    def __init__(self, path: Path | str, options: EvalOptions) -> None:
+        self._bag: Bag = open_bag(path)
+        try:
+            self._plan = plan_topics(self._bag, options)
+            self.config = config_for(options.config, self._plan.cameras)
+            self._prepare(options)
+        except BaseException:
+            self._bag.close()
+            raise
+        bag = self._bag
+        self.about: dict[str, Any] = {
+            "kind": "bag",
+            "name": bag.path.name,
+            "duration_s": bag.duration_s,
+            "messages": bag.count,
+            "left_out": list(self._plan.left_out),
+        }
+        self.topics = {camera.name: camera.image for camera in self._plan.cameras}
+        counts = {topic.name: topic.count for topic in bag.topics}
+        self.total = sum(counts[camera.image] for camera in self._plan.cameras)
+        self.metric = True
+
+    def _prepare(self, options: EvalOptions) -> None:
+        cameras = self._plan.cameras
+        self.report = SourceReport([*options.notes, *self._plan.notes])
+        self._buffer = TransformBuffer()
+        self._feeds = [CalibrationFeed() for _ in cameras]
+        self._frame_ids = [""] * len(cameras)
+        self._watches = [CameraWatch(camera.name) for camera in cameras]
+        self._depth = {
+            index: DepthTruth(options.truth_tolerance_s)
+            for index, camera in enumerate(cameras)
+            if camera.depth
+        }
+        if self._depth:
+            source = ", ".join(c.depth for c in cameras if c.depth)
+            self.report.truth["depth"] = TruthCounts(source)
+        base = self.config.tf.base_frame
+        self._platform = PlatformTruth(self._bag, self._plan.poses, options, base)
+        self._take_static()
+
+    def _take_static(self) -> None:
+        """Reads all of /tf_static beforehand: it holds at any time, however late it was heard."""
+        names = [name for name in self._plan.tf if name.endswith(_STATIC)]
+        seen: set[str] = set()
+        try:
+            for message in self._bag.messages(names) if names else ():
+                for transform in self._transforms(message):
+                    if transform.child_frame_id not in seen:
+                        seen.add(transform.child_frame_id)
+                        self._add(transform, is_static=True)
+        except BagError:
+            pass  # the recording is damaged: said when it is read
+
+    def arrivals(self) -> Iterator[Arrival]:
+        by_image = {camera.image: i for i, camera in enumerate(self._plan.cameras)}
+        by_info = {camera.info: i for i, camera in enumerate(self._plan.cameras) if camera.info}
+        waiting: deque[tuple[int, bool, BagMessage]] = deque()  # camera, whether it is an image
+        for message in self._messages():
+            if message.topic in by_image:
+                waiting.append((by_image[message.topic], True, message))
+            elif message.topic in by_info:
+                waiting.append((by_info[message.topic], False, message))
+            else:
+                self._take(message)
+            while waiting and waiting[0][2].stamp_ns < message.stamp_ns - _AHEAD_NS:
+                yield from self._deliver(*waiting.popleft())
+        while waiting:
+            yield from self._deliver(*waiting.popleft())
+        self.report.faults += stream_faults(self._watches)
+
+    def _messages(self) -> Iterator[BagMessage]:
+        """All messages; damage ends them and is a fault of one line."""
+        try:
+            yield from self._bag.messages(self._plan.names)
+        except BagError as error:
+            self.report.faults.append(str(error).replace(str(self._bag.path), self._bag.path.name))
+
+    def _deliver(self, camera: int, is_image: bool, message: BagMessage) -> Iterator[Arrival]:
+        if is_image:
+            yield self._image(camera, message)
+        else:
+            self._info(camera, message)
+
+    def _info(self, camera: int, message: BagMessage) -> None:
+        feed, watch = self._feeds[camera], self._watches[camera]
+        if not feed.is_news(message.data):
+            return
+        try:
+            feed.take(self._bag.deserialize(message))
+        except (ValueError, BagError) as error:
+            watch.note_info(f"CameraInfo is not usable: {error}")
+        else:
+            watch.note_info(feed.state)
+
+    def _image(self, camera: int, message: BagMessage) -> Arrival:
+        source, watch = self._plan.cameras[camera], self._watches[camera]
+        try:
+            content: Any = self._bag.deserialize(message)
+        except BagError as error:
+            watch.refuse("corrupt_data", str(error))
+            return Arrival(camera, message.stamp_ns, None, "corrupt_data")
+        stamp_ns = ns_from_stamp(content.header.stamp)
+        self._frame_ids[camera] = content.header.frame_id
+        encoding = getattr(content, "encoding", None) or getattr(content, "format", "")
+        watch.note_image(stamp_ns, message.stamp_ns, encoding)
+        try:
+            frame = frame_from_msg(
+                content,
+                camera,
+                self._feeds[camera],
+                compressed=source.compressed,
+                require_info=self.config.cameras.require_info,
+            )
+        except DecodeError as error:
+            watch.refuse(error.cause, str(error))
+            return Arrival(camera, message.stamp_ns, None, error.cause)
+        return Arrival(camera, message.stamp_ns, frame)
+
+    def _take(self, message: BagMessage) -> None:
+        """Takes what is no image: TF, poses, depth."""
+        try:
+            if message.topic in self._plan.tf:
+                is_static = message.topic.endswith(_STATIC)
+                for transform in self._transforms(message):
+                    self._add(transform, is_static=is_static)
+            elif message.topic in self._plan.poses:
+                self._platform.add(message.topic, self._bag.deserialize(message))
+            else:
+                self._take_depth(message)
+        except BagError as error:
+            self.report.faults.append(str(error))
+
+    def _take_depth(self, message: BagMessage) -> None:
+        content = self._bag.deserialize(message)
+        for index, store in self._depth.items():
+            if self._plan.cameras[index].depth == message.topic:
+                store.add(content)
+
+    def _transforms(self, message: BagMessage) -> list[Any]:
+        content: Any = self._bag.deserialize(message)
+        return list(content.transforms)
+
+    def _add(self, transform: Any, *, is_static: bool) -> None:
+        head, body = transform.header, transform.transform
+        where, turn = body.translation, body.rotation
+        self._buffer.add(
+            head.frame_id,
+            transform.child_frame_id,
+            ns_from_stamp(head.stamp),
+            (where.x, where.y, where.z),
+            (turn.x, turn.y, turn.z, turn.w),
+            is_static=is_static,
+        )
+
+    def rig(self, window: Window) -> Rig:
+        return Rig(tuple(self._mount(frame, window) for frame in self._frame_ids))
+
+    def _mount(self, frame_id: str, window: Window) -> NDArray[np.float64] | None:
+        if not frame_id:
+            return None
+        stamp = window.sets[-1].stamp_ns
+        found = self._buffer.lookup(self.config.tf.base_frame, frame_id, [stamp])
+        return found.target_from_source[0] if found.known[0] else None
+
+    def forget(self) -> None:
+        self._buffer.clear()
+
+    def truth(self, frame: Frame) -> FrameTruth | None:
+        store = self._depth.get(frame.camera)
+        if store is None:
+            return None
+        counts = self.report.truth["depth"]
+        try:
+            depth = store.find(frame.stamp_ns)
+        except DecodeError as error:
+            self._watches[frame.camera].refuse_depth(str(error))
+            return None
+        if depth is None:
+            counts.why = counts.why or self._why_no_depth(frame, store)
+            return None
+        where = self._buffer.lookup(
+            self.config.tf.base_frame, self._frame_ids[frame.camera], [frame.stamp_ns]
+        )
+        pose = where.target_from_source[0] if where.known[0] else None
+        return FrameTruth(depth=depth, world_from_cam=pose)
+
+    def _why_no_depth(self, frame: Frame, store: DepthTruth) -> str:
+        camera: CameraSource = self._plan.cameras[frame.camera]
+        if store.first_ns is None or store.last_ns is None:
+            return f"{camera.depth}: no depth image"
+        return (
+            f"{camera.depth} has stamps {store.first_ns / 1e9:.3f} to {store.last_ns / 1e9:.3f} s, "
+            f"the image of {camera.name} {frame.stamp_ns / 1e9:.3f} s"
+        )
+
+    def pose_at(self, stamp_ns: int) -> None:
+        """Notes where TF has the platform at a stamp, in case that is the only truth."""
+        self._platform.note_tf(stamp_ns, self._buffer)
+
+    def trajectory(self, stamps_ns: NDArray[np.int64]) -> Trajectory | None:
+        found, counts = self._platform.trajectory(stamps_ns, self._buffer)
+        if counts is not None:
+            self.report.truth["trajectory"] = counts
+        return found
+
+    def close(self) -> None:
+        self._bag.close()
