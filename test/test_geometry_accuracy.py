@@ -1,130 +1,130 @@
 # Copyright 2026 The vggt4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""How good the geometry is on an exact scene with controlled noise; limits are those promised.
-
-The network is replaced by ground truth plus noise under a random similarity in each window. Run
-with ``-s`` to see the numbers.
-"""
+"""How good the geometry is on an exact scene with controlled noise; limits are those promised."""
 
 from __future__ import annotations
 
+import json
+import math
+import os
+from pathlib import Path
+
 import numpy as np
 import pytest
-from geometry_scene import Drive, Noise, rig_of
 
+from vggt4d_ros.data.analytic import BARE_ROOM, AnalyticScene, Box, exact_flow, render
+from vggt4d_ros.data.analytic_drive import SMALL_CAMERA, AnalyticDrive, Noise
 from vggt4d_ros.datatypes import CameraModel
+from vggt4d_ros.evaluation import suite_geometry
+from vggt4d_ros.evaluation.geometry_accuracy import flow_accuracy, track_drive
 from vggt4d_ros.geometry import se3
-from vggt4d_ros.geometry.depth import DepthLimits, metric_depth
-from vggt4d_ros.geometry.flow_pair import DenseView
 from vggt4d_ros.geometry.scale import ScaleSource
-from vggt4d_ros.geometry.scene_flow import SceneFlow, compute_scene_flow
-from vggt4d_ros.geometry.tracker import Tracker
 
-COARSE = CameraModel(48, 36, 30.0, 30.3, 24.1, 17.6)
-FINE = CameraModel(320, 240, 240.0, 241.0, 160.3, 119.2)
-# 2 % of depth at each pixel and 1 % of each frame as a whole; 3 mm, 0.1 degree of each camera
-NOISE = Noise(depth=0.02, frame_depth=0.01, centre_m=0.003, rotation_rad=0.002)
-# across two frames the depth of a pixel is wrong in the same way: what is left between them
-FLOW_NOISE = Noise(depth=0.0005, frame_depth=0.01, centre_m=0.003, rotation_rad=0.002, flow_px=0.1)
+SAMPLES = Path(os.environ.get("VGGT4D_SAMPLES", Path(__file__).parents[2] / "shared" / "data"))
 
 
-def odometry(drive: Drive, newest: int) -> np.ndarray:
-    first = newest - drive.length + 1
-    return np.array(
-        [
-            [drive.world_from_cam(first + t, v) for v in range(drive.views)]
-            for t in range(drive.length)
-        ]
-    )
+@pytest.mark.parametrize(("source", "limit"), [(ScaleSource.RIG, 0.01), (ScaleSource.MOTION, 0.02)])
+def test_scale_drift_and_covariance_over_200_windows(source, limit):
+    found = track_drive(source, windows=200, seed=1)
 
-
-@pytest.mark.parametrize("source", [ScaleSource.RIG, ScaleSource.MOTION])
-def test_scale_drift_and_honesty_over_200_windows(source):
-    by_rig = source is ScaleSource.RIG
-    drive = Drive(model=COARSE, noise=NOISE, base_from_cam=rig_of(4 if by_rig else 1), seed=1)
-    tracker, found, true, scale_errors, scores = Tracker(), [], [], [], []
-    newest = range(3, 203)
-    fixed_from_world = se3.inverse(drive.base(0))
-
-    for index in newest:
-        window = drive.window(index)
-        # the stand-in draws its unit first, so the same seed tells what it was
-        state = drive.rng.bit_generator.state
-        unit = np.exp(drive.rng.uniform(-1.5, 1.5))
-        drive.rng.bit_generator.state = state
-        prediction = drive.predict(index, tracker.dense_steps(window, flow=False))
-        poses = None if by_rig else odometry(drive, index)
-        tracked = tracker.update(window, prediction, drive.rig, odom_from_cam=poses)
-        assert tracked.scale.source is source
-        scale_errors.append(tracked.scale.value * unit - 1.0)
-        pose = fixed_from_world @ drive.base(index)
-        found.append(tracked.world_from_base[-1])
-        true.append(pose)
-        turn = se3.rotation_vector(found[-1][:3, :3] @ pose[:3, :3].T)
-        error = np.concatenate([found[-1][:3, 3] - pose[:3, 3], turn])
-        scores.append(error @ np.linalg.solve(tracked.covariance[-1], error) / 6)
-
-    path = np.linalg.norm(np.diff(np.stack(true)[:, :3, 3], axis=0), axis=1).sum()
-    drift = np.linalg.norm(found[-1][:3, 3] - true[-1][:3, 3]) / path
-    scale_error = float(np.mean(np.abs(scale_errors)))
-    print(
-        f"\nscale by {source.name.lower()}: error {100 * scale_error:.2f} % (mean of |.|), "
-        f"drift {100 * drift:.2f} % of {path:.1f} m, normalised error squared "
-        f"{np.mean(scores):.2f}"
-    )
-    assert scale_error < (0.01 if by_rig else 0.02)
-    assert drift < 0.005
-    assert 0.1 < np.mean(scores) < 4.0
-
-
-def flows(windows: int) -> list[tuple[SceneFlow, np.ndarray, np.ndarray]]:
-    """Scene flow of each camera of a driving rig, the true velocity, and what truly moves."""
-    drive = Drive(model=FINE, noise=FLOW_NOISE, seed=2)
-    tracker, result, newest_step = Tracker(), [], drive.length - 1
-    turn = se3.inverse(drive.base(0))[:3, :3]
-    for index in range(3, 3 + windows):
-        window = drive.window(index)
-        steps = tracker.dense_steps(window, flow=True)
-        prediction = drive.predict(index, steps, flow=True)
-        tracked = tracker.update(window, prediction, drive.rig)
-        for view in range(drive.views):
-            now, before = (
-                DenseView(
-                    metric_depth(prediction.frames[t, view], tracked.scale.value, DepthLimits()),
-                    tracked.models[t, view],
-                    tracked.world_from_cam[t, view],
-                    window.frame(t, view).stamp_ns,
-                )
-                for t in (newest_step, newest_step - 1)
-            )
-            flow = compute_scene_flow(
-                now,
-                before,
-                prediction.frames[newest_step, view].flow_backward,
-                flow_back=prediction.frames[newest_step - 1, view].flow_forward,
-            )
-            seen = drive.view(index, view)
-            result.append((flow, seen.velocity @ turn.T, seen.moving))
-    return result
+    assert found.scale_error < limit
+    assert found.drift < 0.005
+    assert 0.1 < found.nees < 4.0
+    assert found.path_m == pytest.approx(19.9, abs=0.1)  # 199 steps of 0.1 s at 1 m/s
 
 
 def test_scene_flow_of_a_robot_that_drives_and_turns():
-    still, error, both, either = [], [], 0, 0
+    found = flow_accuracy(windows=2, seed=1)
 
-    for flow, velocity, moving in flows(6):
-        mask = flow.valid & moving
-        still.append(flow.speed[flow.valid & ~moving])
-        true = np.linalg.norm(velocity[mask], axis=-1)
-        error.append(np.abs(flow.speed[mask] / true - 1))
-        both += int((flow.dynamic & mask).sum())
-        either += int(((flow.dynamic | moving) & flow.valid).sum())
+    assert found.static_speed_mps < 0.05
+    assert found.moving_speed_error < 0.05
+    assert found.mask_iou > 0.9
+    assert found.valid_share > 0.8
 
-    static = float(np.median(np.concatenate(still)))
-    moving_error = float(np.median(np.concatenate(error)))
-    print(
-        f"\nstill points: median {static:.3f} m/s; moving: speed error {100 * moving_error:.1f} % "
-        f"(median); moving mask: IoU {both / either:.3f}"
+
+def test_the_suite_prints_and_writes_every_figure_beside_its_goal(tmp_path, capsys, monkeypatch):
+    monkeypatch.delenv(suite_geometry.SAMPLES_VARIABLE, raising=False)
+    file = tmp_path / "sub" / "geometry.json"
+
+    result = suite_geometry.run(file, windows=8, flow_windows=1, seeds=(1,))
+
+    assert json.loads(file.read_text()) == result
+    names = [figure["name"] for figure in result["figures"]]
+    assert names == [
+        "scale_error_rig", "drift_rig", "nees_rig",
+        "scale_error_motion", "drift_motion", "nees_motion",
+        "static_speed", "moving_speed_error", "dynamic_mask_iou",
+    ]  # fmt: skip
+    assert set(result["metrics"]["geometry"]["all"]) == set(names)
+    printed = capsys.readouterr().out
+    assert all(name in printed for name in names)
+    assert "real recordings: left out" in printed
+
+
+def test_a_figure_without_a_value_has_not_reached_its_goal():
+    figure = suite_geometry.Figure("drift", math.nan, -math.inf, 0.005, "%", "")
+
+    assert not figure.reached
+    assert "NO" in figure.row()
+    assert figure.goal() == "<= 0.5 %"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not SAMPLES.is_dir(), reason=f"no real recordings in {SAMPLES}")
+def test_real_recordings_agree_with_the_camera_model_within_a_pixel():
+    from vggt4d_ros.evaluation.geometry_samples import reprojections, rig_scales
+
+    found = {one.sample: one for one in reprojections(SAMPLES)}
+    scales = {one.sample: one for one in rig_scales(SAMPLES)}
+
+    for one in found.values():
+        assert one.matches > 100, one
+        # the GPS of KITTI is no better
+        assert one.agrees or (one.sample.endswith("GPS") and one.median_px < 1.5), one
+    for one in scales.values():
+        assert one.error < 0.06, one
+
+
+# ---------------------------------------------------------------------- the room itself
+
+
+def test_depth_and_velocity_of_a_box_are_those_computed_by_hand():
+    scene = AnalyticScene(
+        Box((-5.0, -5.0, -5.0), (5.0, 5.0, 9.0)),
+        (Box((-1.0, -1.0, 3.0), (1.0, 1.0, 4.0), (0.5, 0.0, -1.0)),),
     )
-    assert static < 0.05
-    assert moving_error < 0.05
-    assert both / either > 0.9
+    model = CameraModel(101, 101, 50.0, 50.0, 50.0, 50.0)
+
+    view = render(np.eye(4), 1.0, model, scene)  # the box has come to 2 m, and 0.5 m right
+
+    assert view.depth[50, 50] == pytest.approx(2.0)
+    assert view.moving[50, 50]
+    assert view.depth[50, 10] == pytest.approx(5.0 / 0.8)  # the wall at x = -5
+    assert not view.moving[50, 10]
+    moved = exact_flow(view, np.eye(4), 0.5, model)  # 0.25 m right and 1.5 m away
+    np.testing.assert_allclose(moved[50, 50], [50 * 0.25 / 1.5, 0.0], atol=1e-5)
+    np.testing.assert_array_equal(moved[50, 10], [0.0, 0.0])
+
+
+def test_flow_is_nan_where_a_point_comes_to_lie_behind_the_camera():
+    view = render(np.eye(4), 0.0, SMALL_CAMERA, BARE_ROOM)
+    ahead = se3.make_transform(np.eye(3), np.array([0.0, 0.0, -100.0]))
+
+    assert np.isnan(exact_flow(view, ahead, 0.1, SMALL_CAMERA)).all()
+
+
+def test_a_drive_gives_each_window_a_world_of_its_own_and_says_its_unit():
+    drive = AnalyticDrive(noise=Noise())
+    first = drive.predict(3, (3,))
+    unit = drive.metres_per_unit
+    second = drive.predict(3, (3,))
+
+    assert drive.metres_per_unit != unit
+    for prediction, metres in ((first, unit), (second, drive.metres_per_unit)):
+        depth = prediction.frames[3, 0].depth * metres
+        np.testing.assert_allclose(depth, drive.view(3, 0).depth, rtol=1e-5)
+        moved = se3.inverse(prediction.cam_from_world[3, 0]) @ np.array([0, 0, 0, 1.0])
+        start = se3.inverse(prediction.cam_from_world[0, 0]) @ np.array([0, 0, 0, 1.0])
+        length = np.linalg.norm((moved - start)[:3]) * metres
+        true = drive.world_from_cam(3, 0) - drive.world_from_cam(0, 0)
+        assert length == pytest.approx(np.linalg.norm(true[:3, 3]))

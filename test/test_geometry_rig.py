@@ -6,9 +6,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from geometry_scene import rig_of
 from numpy.testing import assert_allclose
 
+from vggt4d_ros.data.analytic_drive import outward_rig
 from vggt4d_ros.geometry import se3
 from vggt4d_ros.geometry.rig import (
     camera_residuals,
@@ -49,7 +49,7 @@ def test_no_span_of_time_means_no_known_motion(case):
 def test_cameras_of_different_stamps_are_brought_to_one_instant():
     set_stamps = np.arange(4, dtype=np.int64) * 100_000_000
     stamps = set_stamps[:, None] - np.array([0, 20_000_000, 5_000_000])
-    rig = rig_of(3)
+    rig = outward_rig(3)
     own = np.stack([moving(stamps[:, v] * 1e-9) @ rig[v] for v in range(3)], axis=1)
     valid = np.ones((4, 3), dtype=bool)
     valid[1, 2] = False
@@ -63,7 +63,7 @@ def test_cameras_of_different_stamps_are_brought_to_one_instant():
 
 
 def test_platform_is_where_its_cameras_say():
-    rig = rig_of(4)
+    rig = outward_rig(4)
     bases = moving(np.arange(5) * 0.1)
     rng = np.random.default_rng(0)
     cams = bases[:, None] @ rig @ se3.exp(rng.normal(0, 0.002, (5, 4, 6)))
@@ -76,7 +76,7 @@ def test_platform_is_where_its_cameras_say():
 
 
 def test_a_camera_alone_gives_the_platform_and_none_gives_nan():
-    rig = rig_of(3)
+    rig = outward_rig(3)
     bases = moving(np.arange(2) * 0.1)
     valid = np.array([[False, True, False], [False, False, False]])
     cams = np.where(valid[..., None, None], bases[:, None] @ rig, np.nan)
@@ -90,7 +90,7 @@ def test_a_camera_alone_gives_the_platform_and_none_gives_nan():
 
 
 def test_one_camera_off_its_extrinsics_is_outvoted_and_named_by_its_residual():
-    rig = rig_of(5)
+    rig = outward_rig(5)
     bases = moving(np.arange(4) * 0.1)
     rng = np.random.default_rng(0)
     cams = bases[:, None] @ rig @ se3.exp(rng.normal(0, 0.001, (4, 5, 6)))

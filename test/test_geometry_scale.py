@@ -6,8 +6,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from geometry_scene import body_pose, rig_of, stereo_rig
 
+from vggt4d_ros.data.analytic_drive import body_pose, outward_rig, stereo_rig
 from vggt4d_ros.geometry import se3
 from vggt4d_ros.geometry.scale import (
     ScaleEstimate,
@@ -49,9 +49,9 @@ def all_valid(poses: np.ndarray) -> np.ndarray:
 
 
 def test_exact_rig_gives_the_exact_scale():
-    net = as_network(world_poses(rig_of(4)))
+    net = as_network(world_poses(outward_rig(4)))
 
-    scale = rig_scale(net, all_valid(net), rig_of(4), median_depth=4.0 / TRUE)
+    scale = rig_scale(net, all_valid(net), outward_rig(4), median_depth=4.0 / TRUE)
 
     assert scale.value == pytest.approx(TRUE, rel=1e-9)
     assert scale.source is ScaleSource.RIG
@@ -69,8 +69,8 @@ def test_scale_needs_no_motion_and_no_second_step():
 def test_noisy_scale_is_unbiased_and_its_sigma_true():
     errors, sigmas = [], []
     for seed in range(200):
-        net = as_network(world_poses(rig_of(4)), seed, noise_m=0.01, noise_rad=0.005)
-        scale = rig_scale(net, all_valid(net), rig_of(4), 4.0 / TRUE)
+        net = as_network(world_poses(outward_rig(4)), seed, noise_m=0.01, noise_rad=0.005)
+        scale = rig_scale(net, all_valid(net), outward_rig(4), 4.0 / TRUE)
         errors.append(np.log(scale.value / TRUE))
         sigmas.append(scale.sigma)
 
@@ -79,26 +79,26 @@ def test_noisy_scale_is_unbiased_and_its_sigma_true():
 
 
 def test_missing_camera_does_not_matter_while_two_are_left():
-    net = as_network(world_poses(rig_of(4)))
+    net = as_network(world_poses(outward_rig(4)))
     valid = all_valid(net)
     valid[:, 0] = False
     net[:, 0] = NAN
 
-    scale = rig_scale(net, valid, rig_of(4), 4.0 / TRUE)
+    scale = rig_scale(net, valid, outward_rig(4), 4.0 / TRUE)
 
     assert scale.value == pytest.approx(TRUE, rel=1e-9)
 
 
 def test_camera_without_extrinsics_is_left_out():
-    rig = rig_of(3)
+    rig = outward_rig(3)
     rig[1] = NAN
-    net = as_network(world_poses(rig_of(3)))
+    net = as_network(world_poses(outward_rig(3)))
 
     assert rig_scale(net, all_valid(net), rig, 4.0 / TRUE).value == pytest.approx(TRUE, rel=1e-9)
 
 
 def test_one_wrong_camera_of_six_does_not_carry_the_scale_away():
-    rig = rig_of(6)
+    rig = outward_rig(6)
     net = as_network(world_poses(rig), noise_m=0.003)
     net[:, 2, :3, 3] += [3.0, 1.0, 0.0]
 
@@ -154,7 +154,7 @@ def test_unknown_depth_leaves_the_baseline_untested():
 
 
 def test_platform_motion_gives_the_scale_of_a_single_camera():
-    poses = world_poses(rig_of(1), steps=5)
+    poses = world_poses(outward_rig(1), steps=5)
     net = as_network(poses)
     odom_from_world = se3.exp(np.array([5.0, 5, 0, 0, 0, 2.0]))
 
@@ -165,7 +165,7 @@ def test_platform_motion_gives_the_scale_of_a_single_camera():
 
 
 def test_robot_that_stands_still_has_no_scale_by_motion():
-    poses = world_poses(rig_of(2), speed=0.0)
+    poses = world_poses(outward_rig(2), speed=0.0)
     net = as_network(poses, noise_m=1e-4)
 
     scale = motion_scale(net, all_valid(net), poses, 4.0 / TRUE)
@@ -175,7 +175,7 @@ def test_robot_that_stands_still_has_no_scale_by_motion():
 
 
 def test_motion_with_an_unknown_step_uses_the_others():
-    poses = world_poses(rig_of(1), steps=5)
+    poses = world_poses(outward_rig(1), steps=5)
     net = as_network(poses)
     odom = poses.copy()
     odom[2] = NAN

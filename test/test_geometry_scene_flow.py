@@ -8,9 +8,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from geometry_scene import DT, MODEL, MOVING, START_NS, body_pose, exact_flow, render, rig_of
 from numpy.testing import assert_allclose, assert_array_equal
 
+from vggt4d_ros.data.analytic import MOVING_BOXES, exact_flow, render
+from vggt4d_ros.data.analytic_drive import SMALL_CAMERA, START_NS, STEP_S, body_pose, outward_rig
 from vggt4d_ros.datatypes import CameraModel
 from vggt4d_ros.geometry import pinhole, se3
 from vggt4d_ros.geometry.flow_noise import FlowOptions, mahalanobis_threshold
@@ -22,17 +23,17 @@ PLAIN = FlowOptions(correct_ego_motion=False)
 FLAT = CameraModel(80, 60, 60.0, 60.0, 39.5, 29.5)
 
 
-def pair(step: int = 6, model: CameraModel = MODEL, view: int = VIEW, gap: int = 1):
+def pair(step: int = 6, model: CameraModel = SMALL_CAMERA, view: int = VIEW, gap: int = 1):
     """Two frames of the driving rig, the newer first, with exact flow both ways."""
     seen, dense, poses = [], [], []
     for index in (step, step - gap):
-        pose = body_pose(index * DT) @ rig_of()[view]
+        pose = body_pose(index * STEP_S) @ outward_rig()[view]
         poses.append(pose)
-        seen.append(render(pose, index * DT, model))
-        stamp = START_NS + round(index * DT * 1e9)
+        seen.append(render(pose, index * STEP_S, model))
+        stamp = START_NS + round(index * STEP_S * 1e9)
         dense.append(DenseView(seen[-1].depth.astype(np.float32), model, pose, stamp))
-    forth = exact_flow(seen[0], se3.inverse(poses[1]), -gap * DT, model)
-    back = exact_flow(seen[1], se3.inverse(poses[0]), gap * DT, model)
+    forth = exact_flow(seen[0], se3.inverse(poses[1]), -gap * STEP_S, model)
+    back = exact_flow(seen[1], se3.inverse(poses[0]), gap * STEP_S, model)
     return seen, dense, forth, back
 
 
@@ -54,13 +55,13 @@ def test_still_things_do_not_move_and_moving_ones_move_as_they_do():
 
     flow = compute_scene_flow(dense[0], dense[1], forth, flow_back=back, options=PLAIN)
 
-    assert flow.dt_s == pytest.approx(DT)
+    assert flow.dt_s == pytest.approx(STEP_S)
     assert flow.valid.mean() > 0.8
     still, moving = flow.valid & ~truth.moving, flow.valid & truth.moving
     assert moving.sum() > 300
     assert np.median(flow.speed[still]) < 0.01  # OpenCV 4 samples at 1/32 px
     assert np.quantile(flow.speed[still], 0.9) < 0.05
-    error = np.linalg.norm(flow.velocity[moving] - MOVING[1][2], axis=1)
+    error = np.linalg.norm(flow.velocity[moving] - MOVING_BOXES[1].velocity, axis=1)
     assert np.median(error) < 0.01
 
 
@@ -71,7 +72,7 @@ def test_forward_and_backward_flow_give_the_same_velocity():
     forward = compute_scene_flow(dense[1], dense[0], back, flow_back=forth, options=PLAIN)
 
     moving = forward.valid & seen[1].moving
-    assert np.median(np.abs(forward.velocity[moving] - MOVING[1][2])) < 0.01
+    assert np.median(np.abs(forward.velocity[moving] - MOVING_BOXES[1].velocity)) < 0.01
     assert forward.dt_s == backward.dt_s
 
 
@@ -96,7 +97,7 @@ def test_velocity_can_be_had_in_the_axes_of_the_cloud():
 
 
 def test_lens_distortion_is_taken_into_account():
-    bent = replace(MODEL, distortion_model="plumb_bob", distortion=(-0.15, 0.02, 0.0, 0.0))
+    bent = replace(SMALL_CAMERA, distortion_model="plumb_bob", distortion=(-0.15, 0.02, 0.0, 0.0))
     flat_seen, flat_dense, _, _ = pair()
     columns, rows = np.meshgrid(np.arange(160), np.arange(120))
     rays = pinhole.pixel_rays(np.stack([columns, rows], -1).astype(float), bent)
@@ -154,7 +155,7 @@ def test_occluded_pixels_are_found_by_going_forth_and_back():
     columns, rows = np.meshgrid(np.arange(160), np.arange(120))
     u = np.clip(np.nan_to_num(columns + forth[..., 0]).round().astype(int), 0, 159)
     v = np.clip(np.nan_to_num(rows + forth[..., 1]).round().astype(int), 0, 119)
-    points = seen[0].points - 4 * DT * seen[0].velocity
+    points = seen[0].points - 4 * STEP_S * seen[0].velocity
     other_from_world = se3.inverse(dense[1].world_from_cam)
     depth_there = points @ other_from_world[2, :3] + other_from_world[2, 3]
     hidden = seen[1].depth[v, u] < 0.8 * depth_there
@@ -242,7 +243,7 @@ def test_error_of_the_cameras_motion_is_taken_out_by_the_still_scene():
     moving = raw.valid & seen[0].moving
     assert np.median(raw.speed[still]) > 0.1
     assert np.median(corrected.speed[still]) < 0.02
-    truth = np.linalg.norm(MOVING[1][2])
+    truth = np.linalg.norm(MOVING_BOXES[1].velocity)
     assert np.median(corrected.speed[moving]) == pytest.approx(truth, rel=0.03)
     assert np.abs(corrected.ego_correction[:3]).max() > 1e-3
 

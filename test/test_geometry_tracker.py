@@ -8,9 +8,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from geometry_scene import MODEL, Drive, Noise, rig_of, stereo_rig
 from numpy.testing import assert_allclose
 
+from vggt4d_ros.data.analytic_drive import (
+    SMALL_CAMERA,
+    AnalyticDrive,
+    Noise,
+    outward_rig,
+    stereo_rig,
+)
 from vggt4d_ros.datatypes import CameraModel, FramePrediction, Prediction, Rig
 from vggt4d_ros.geometry import se3
 from vggt4d_ros.geometry.scale import GivenScale, ScaleSource
@@ -22,7 +28,7 @@ REALISTIC = Noise(depth=0.02, centre_m=0.003, rotation_rad=0.002)
 
 
 def follow(
-    drive: Drive,
+    drive: AnalyticDrive,
     newest: list[int],
     tracker: Tracker | None = None,
     *,
@@ -42,7 +48,7 @@ def follow(
     return result
 
 
-def odometry(drive: Drive, newest: int) -> np.ndarray:
+def odometry(drive: AnalyticDrive, newest: int) -> np.ndarray:
     """Platform motion of a wheel odometry whose frame is somewhere else."""
     odom_from_world = se3.exp(np.array([7.0, -3.0, 0.0, 0.0, 0.0, 1.0]))
     first = newest - drive.length + 1
@@ -54,7 +60,7 @@ def odometry(drive: Drive, newest: int) -> np.ndarray:
     )
 
 
-def errors(windows: list[TrackedWindow], drive: Drive, newest: list[int]) -> np.ndarray:
+def errors(windows: list[TrackedWindow], drive: AnalyticDrive, newest: list[int]) -> np.ndarray:
     """Twists (N, 6) from the true pose of the platform to the tracked one, newest step."""
     fixed_from_world = se3.inverse(drive.base(newest[0] - drive.length + 1))
     true = np.stack([fixed_from_world @ drive.base(index) for index in newest])
@@ -63,7 +69,7 @@ def errors(windows: list[TrackedWindow], drive: Drive, newest: list[int]) -> np.
 
 
 def test_exact_predictions_give_the_exact_trajectory_whatever_the_windows_own_world():
-    drive, newest = Drive(model=SMALL), list(range(3, 23))
+    drive, newest = AnalyticDrive(model=SMALL), list(range(3, 23))
 
     windows = follow(drive, newest)
 
@@ -77,7 +83,7 @@ def test_exact_predictions_give_the_exact_trajectory_whatever_the_windows_own_wo
 
 
 def test_depth_in_metres_is_scale_times_network_depth():
-    drive = Drive(model=SMALL)
+    drive = AnalyticDrive(model=SMALL)
     window = drive.window(3)
     prediction = drive.predict(3, (3,))
 
@@ -88,7 +94,7 @@ def test_depth_in_metres_is_scale_times_network_depth():
 
 
 def test_fixed_frame_is_the_platform_at_the_first_step_with_z_up():
-    drive = Drive(model=SMALL)
+    drive = AnalyticDrive(model=SMALL)
 
     (tracked,) = follow(drive, [3])
 
@@ -99,7 +105,7 @@ def test_fixed_frame_is_the_platform_at_the_first_step_with_z_up():
 
 
 def test_stamps_and_motion_are_those_of_the_platform():
-    drive = Drive(model=SMALL)
+    drive = AnalyticDrive(model=SMALL)
 
     (tracked,) = follow(drive, [3])
 
@@ -110,7 +116,7 @@ def test_stamps_and_motion_are_those_of_the_platform():
 
 def test_cameras_triggered_at_different_times_do_not_bend_the_trajectory():
     jitter = (0.0, 0.012, 0.02, 0.007)
-    drive, newest = Drive(model=SMALL, jitter_s=jitter), list(range(3, 15))
+    drive, newest = AnalyticDrive(model=SMALL, jitter_s=jitter), list(range(3, 15))
 
     windows = follow(drive, newest)
 
@@ -124,18 +130,18 @@ def test_cameras_triggered_at_different_times_do_not_bend_the_trajectory():
         assert_allclose(windows[-1].world_from_cam[-1, view], expected, atol=2e-3)
 
 
-def replace_time(drive: Drive, shift_s: float) -> Drive:
+def replace_time(drive: AnalyticDrive, shift_s: float) -> AnalyticDrive:
     """The same drive, looked at ``shift_s`` later."""
 
-    class Later(Drive):
+    class Later(AnalyticDrive):
         def base(self, index: float) -> np.ndarray:
-            return super().base(index + shift_s / self.dt)
+            return super().base(index + shift_s / self.step_s)
 
     return Later(model=drive.model)
 
 
 def test_dense_outputs_are_asked_for_only_where_they_are_needed():
-    drive, tracker = Drive(model=SMALL), Tracker()
+    drive, tracker = AnalyticDrive(model=SMALL), Tracker()
 
     assert tracker.dense_steps(drive.window(3), flow=False) == (3,)
     assert tracker.dense_steps(drive.window(3), flow=True) == (2, 3)
@@ -147,7 +153,7 @@ def test_dense_outputs_are_asked_for_only_where_they_are_needed():
 
 
 def test_skipped_windows_are_bridged_by_the_frames_still_shared():
-    drive, newest = Drive(model=SMALL), [3, 4, 7, 9, 10]
+    drive, newest = AnalyticDrive(model=SMALL), [3, 4, 7, 9, 10]
 
     windows = follow(drive, newest)
 
@@ -157,7 +163,7 @@ def test_skipped_windows_are_bridged_by_the_frames_still_shared():
 
 
 def test_poses_alone_join_windows_without_any_dense_output():
-    drive, tracker = Drive(model=SMALL, base_from_cam=rig_of(1)), Tracker()
+    drive, tracker = AnalyticDrive(model=SMALL, base_from_cam=outward_rig(1)), Tracker()
     newest, windows = list(range(3, 15)), []
 
     for index in newest:
@@ -174,7 +180,7 @@ def test_poses_alone_join_windows_without_any_dense_output():
 
 def test_one_camera_missing_for_a_while_leaves_the_trajectory_whole():
     missing = {(i, 0) for i in range(6, 14)} | {(i, 2) for i in range(9, 11)}
-    drive, newest = Drive(model=SMALL, missing=missing), list(range(3, 20))
+    drive, newest = AnalyticDrive(model=SMALL, missing=missing), list(range(3, 20))
 
     windows = follow(drive, newest)
 
@@ -186,7 +192,7 @@ def test_one_camera_missing_for_a_while_leaves_the_trajectory_whole():
 
 def test_all_cameras_but_one_missing_holds_the_scale_and_says_so():
     missing = {(i, v) for i in range(6, 16) for v in (1, 2, 3)}
-    drive, newest = Drive(model=SMALL, missing=missing), list(range(3, 16))
+    drive, newest = AnalyticDrive(model=SMALL, missing=missing), list(range(3, 16))
 
     windows = follow(drive, newest)
 
@@ -197,7 +203,9 @@ def test_all_cameras_but_one_missing_holds_the_scale_and_says_so():
 
 
 def test_robot_that_stands_still_stays_where_it_is():
-    drive = Drive(model=SMALL, speed=0.0, turn=0.0, noise=REALISTIC, base_from_cam=stereo_rig(0.3))
+    drive = AnalyticDrive(
+        model=SMALL, speed=0.0, turn=0.0, noise=REALISTIC, base_from_cam=stereo_rig(0.3)
+    )
     newest = list(range(3, 40))
 
     windows = follow(drive, newest)
@@ -209,14 +217,14 @@ def test_robot_that_stands_still_stays_where_it_is():
 
 
 def test_turn_on_the_spot_is_followed():
-    drive = Drive(model=SMALL, speed=0.0, turn=0.8)
+    drive = AnalyticDrive(model=SMALL, speed=0.0, turn=0.8)
     newest = list(range(3, 20))
 
     assert np.abs(errors(follow(drive, newest), drive, newest)).max() < 1e-4
 
 
 def test_single_camera_with_platform_motion_is_metric():
-    drive = Drive(model=SMALL, base_from_cam=rig_of(1))
+    drive = AnalyticDrive(model=SMALL, base_from_cam=outward_rig(1))
     newest = list(range(3, 20))
 
     windows = follow(drive, newest, odom=True)
@@ -226,7 +234,7 @@ def test_single_camera_with_platform_motion_is_metric():
 
 
 def test_single_camera_without_any_source_is_unscaled_and_says_so():
-    drive = Drive(model=SMALL, base_from_cam=rig_of(1))
+    drive = AnalyticDrive(model=SMALL, base_from_cam=outward_rig(1))
     newest = list(range(3, 12))
 
     windows = follow(drive, newest)
@@ -244,7 +252,7 @@ def test_camera_height_makes_a_single_camera_metric():
     # tilted down so that the floor is most of the view
     tilt = se3.exp(np.array([0, 0, 0, 0, 0.5, 0.0]))
     mount = se3.make_transform(np.eye(3), np.array([0.2, 0.0, 0.3])) @ tilt @ se3.BODY_FROM_OPTICAL
-    drive = Drive(model=SMALL, base_from_cam=mount[None])
+    drive = AnalyticDrive(model=SMALL, base_from_cam=mount[None])
     tracker, window = Tracker(), drive.window(3)
 
     tracked = tracker.update(
@@ -256,15 +264,15 @@ def test_camera_height_makes_a_single_camera_metric():
     assert np.median(depth) == pytest.approx(1.0, abs=0.05)
 
 
-def drive_depth(drive: Drive, tracked: TrackedWindow) -> np.ndarray:
+def drive_depth(drive: AnalyticDrive, tracked: TrackedWindow) -> np.ndarray:
     """Metres per network unit, as the stand-in network had it, inverted: 1 if scale is right."""
-    again = Drive(model=drive.model, base_from_cam=drive.base_from_cam)
+    again = AnalyticDrive(model=drive.model, base_from_cam=drive.base_from_cam)
     prediction = again.predict(3, (3,))
     return prediction.frames[3, 0].depth / drive.view(3, 0).depth
 
 
 def test_given_depth_image_makes_a_single_camera_metric():
-    drive = Drive(model=SMALL, base_from_cam=rig_of(1))
+    drive = AnalyticDrive(model=SMALL, base_from_cam=outward_rig(1))
     sparse = np.full((48, 64), np.nan, np.float32)
     sparse[::5, ::7] = drive.view(3, 0).depth[::5, ::7]
 
@@ -279,7 +287,7 @@ def test_given_depth_image_makes_a_single_camera_metric():
 
 
 def test_without_a_rig_the_first_camera_is_the_platform_with_z_up():
-    drive = Drive(model=SMALL)
+    drive = AnalyticDrive(model=SMALL)
     newest = list(range(3, 12))
 
     windows = follow(drive, newest, rig=False)
@@ -296,8 +304,8 @@ def test_without_a_rig_the_first_camera_is_the_platform_with_z_up():
 
 def test_without_a_rig_other_cameras_stand_in_for_the_first():
     missing = {(i, 0) for i in range(7, 13)}
-    drive = Drive(model=SMALL, missing=missing)
-    whole = Drive(model=SMALL)
+    drive = AnalyticDrive(model=SMALL, missing=missing)
+    whole = AnalyticDrive(model=SMALL)
     newest = list(range(3, 16))
 
     windows = follow(drive, newest, rig=False)
@@ -309,8 +317,8 @@ def test_without_a_rig_other_cameras_stand_in_for_the_first():
 
 
 def test_extrinsics_of_some_cameras_only_are_enough():
-    rig = list(rig_of(4))
-    drive, tracker = Drive(model=SMALL), Tracker()
+    rig = list(outward_rig(4))
+    drive, tracker = AnalyticDrive(model=SMALL), Tracker()
     partial = Rig((rig[0], None, rig[2], None))
     newest = list(range(3, 12))
 
@@ -327,7 +335,7 @@ def test_extrinsics_of_some_cameras_only_are_enough():
 
 
 def test_extrinsics_that_come_late_start_a_new_trajectory_and_say_why():
-    drive, tracker = Drive(model=SMALL), Tracker()
+    drive, tracker = AnalyticDrive(model=SMALL), Tracker()
     before = follow(drive, [3, 4], tracker, rig=False)
 
     after = follow(drive, [5, 6], tracker)
@@ -340,7 +348,7 @@ def test_extrinsics_that_come_late_start_a_new_trajectory_and_say_why():
 
 
 def test_nothing_shared_holds_the_pose_and_grows_the_covariance():
-    drive, newest = Drive(model=SMALL), [3, 4, 20, 21]
+    drive, newest = AnalyticDrive(model=SMALL), [3, 4, 20, 21]
 
     windows = follow(drive, newest)
 
@@ -355,7 +363,7 @@ def test_nothing_shared_holds_the_pose_and_grows_the_covariance():
 
 
 def test_platform_motion_bridges_windows_that_share_nothing():
-    drive, newest = Drive(model=SMALL), [3, 4, 20, 21]
+    drive, newest = AnalyticDrive(model=SMALL), [3, 4, 20, 21]
 
     windows = follow(drive, newest, odom=True)
 
@@ -364,7 +372,7 @@ def test_platform_motion_bridges_windows_that_share_nothing():
 
 
 def test_reset_starts_a_new_fixed_frame_and_names_the_reason():
-    drive, tracker = Drive(model=SMALL), Tracker()
+    drive, tracker = AnalyticDrive(model=SMALL), Tracker()
     follow(drive, [3, 4, 5], tracker)
 
     tracker.reset("time jumped back")
@@ -376,8 +384,8 @@ def test_reset_starts_a_new_fixed_frame_and_names_the_reason():
 
 
 def test_contradicting_extrinsics_are_named():
-    drive = Drive(model=SMALL)
-    wrong = list(rig_of(4))
+    drive = AnalyticDrive(model=SMALL)
+    wrong = list(outward_rig(4))
     wrong[2] = wrong[2] @ se3.exp(np.array([0, 0, 0, 0, 0.3, 0]))
     window = drive.window(3)
 
@@ -388,7 +396,7 @@ def test_contradicting_extrinsics_are_named():
 
 
 def test_predicted_intrinsics_stand_in_for_missing_ones_and_are_marked():
-    drive = Drive(model=SMALL)
+    drive = AnalyticDrive(model=SMALL)
     window = drive.window(3, models=False)
 
     tracked = Tracker().update(window, drive.predict(3, (2, 3)), drive.rig)
@@ -399,7 +407,7 @@ def test_predicted_intrinsics_stand_in_for_missing_ones_and_are_marked():
 
 
 def test_focal_length_that_contradicts_camera_info_is_reported():
-    drive = Drive(model=SMALL)
+    drive = AnalyticDrive(model=SMALL)
     prediction = drive.predict(3, (3,))
     prediction.intrinsics[..., 0, 0] *= 1.4
 
@@ -410,7 +418,7 @@ def test_focal_length_that_contradicts_camera_info_is_reported():
 
 
 def test_frame_without_usable_intrinsics_is_invalid_with_a_reason():
-    drive = Drive(model=SMALL)
+    drive = AnalyticDrive(model=SMALL)
     prediction = drive.predict(3, (3,))
     prediction.intrinsics[3, 1] = np.nan
 
@@ -423,7 +431,7 @@ def test_frame_without_usable_intrinsics_is_invalid_with_a_reason():
 
 
 def test_window_without_a_usable_pose_says_so_and_the_next_goes_on():
-    drive, tracker = Drive(model=SMALL), Tracker()
+    drive, tracker = AnalyticDrive(model=SMALL), Tracker()
     before = follow(drive, [3, 4], tracker)
     prediction = drive.predict(5, (2, 3))
     prediction.valid[:] = False
@@ -438,7 +446,7 @@ def test_window_without_a_usable_pose_says_so_and_the_next_goes_on():
     assert np.abs(errors(before + after, drive, [3, 4, 6])).max() < 1e-5
 
 
-def garbage(drive: Drive, newest: int, kind: str, rng: np.random.Generator) -> Prediction:
+def garbage(drive: AnalyticDrive, newest: int, kind: str, rng: np.random.Generator) -> Prediction:
     """What a network that was never trained, or has gone wrong, may give."""
     prediction = drive.predict(newest, (2, 3))
     shape = prediction.valid.shape
@@ -477,7 +485,7 @@ KINDS = [
 @pytest.mark.parametrize("rig", [True, False], ids=["rig", "no rig"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_garbage_never_comes_out_as_a_valid_nan(kind, rig):
-    drive, tracker, rng = Drive(model=SMALL), Tracker(), np.random.default_rng(0)
+    drive, tracker, rng = AnalyticDrive(model=SMALL), Tracker(), np.random.default_rng(0)
 
     for newest in range(3, 15):
         window = drive.window(newest)
@@ -499,7 +507,7 @@ def test_garbage_never_comes_out_as_a_valid_nan(kind, rig):
 
 
 def test_random_poses_of_an_untrained_network_are_not_called_metric():
-    drive, rng = Drive(model=SMALL), np.random.default_rng(0)
+    drive, rng = AnalyticDrive(model=SMALL), np.random.default_rng(0)
 
     verdicts = [
         Tracker().update(drive.window(3), garbage(drive, 3, "random", rng), drive.rig).scale.known
@@ -511,7 +519,7 @@ def test_random_poses_of_an_untrained_network_are_not_called_metric():
 
 def test_scale_jump_of_the_network_is_followed_and_said():
     # from one window on the depth of the network is 30 % off its camera centres
-    drive, tracker = Drive(model=SMALL), Tracker()
+    drive, tracker = AnalyticDrive(model=SMALL), Tracker()
     follow(drive, list(range(3, 10)), tracker)
     prediction = drive.predict(10, (2, 3))
     frames = {
@@ -526,15 +534,15 @@ def test_scale_jump_of_the_network_is_followed_and_said():
 
 
 def test_wrong_shapes_are_refused():
-    drive = Drive(model=SMALL)
+    drive = AnalyticDrive(model=SMALL)
     window, prediction = drive.window(3), drive.predict(3, (3,))
-    mirror = rig_of(4)
+    mirror = outward_rig(4)
     mirror[1, :3, 0] *= -1
 
     with pytest.raises(ValueError, match="does not fit a window"):
-        Tracker().update(drive.window(3), Drive(length=3).predict(3, (2,)))
+        Tracker().update(drive.window(3), AnalyticDrive(length=3).predict(3, (2,)))
     with pytest.raises(ValueError, match="rig of 2 cameras for a window of 4"):
-        Tracker().update(window, prediction, Rig(tuple(rig_of(4)[:2])))
+        Tracker().update(window, prediction, Rig(tuple(outward_rig(4)[:2])))
     with pytest.raises(ValueError, match="extrinsics of camera 1 are no rigid transform"):
         Tracker().update(window, prediction, Rig(tuple(mirror)))
     with pytest.raises(ValueError, match=r"odom_from_cam must be \(T, V, 4, 4\)"):
@@ -544,7 +552,7 @@ def test_wrong_shapes_are_refused():
 def test_covariance_grows_along_the_way_and_holds_the_error():
     scores = []
     for seed in range(2):
-        drive = Drive(model=SMALL, noise=REALISTIC, seed=seed)
+        drive = AnalyticDrive(model=SMALL, noise=REALISTIC, seed=seed)
         newest = list(range(3, 33))
 
         windows = follow(drive, newest)
@@ -563,20 +571,20 @@ def test_covariance_grows_along_the_way_and_holds_the_error():
 
 
 def test_inputs_are_left_as_they_were():
-    drive = Drive(model=MODEL)
+    drive = AnalyticDrive(model=SMALL_CAMERA)
     window, prediction = drive.window(3), drive.predict(3, (2, 3))
     poses, depth = prediction.cam_from_world.copy(), prediction.frames[3, 0].depth.copy()
-    rig = rig_of(4)
+    rig = outward_rig(4)
 
     Tracker().update(window, prediction, Rig(tuple(rig)))
 
     assert_allclose(prediction.cam_from_world, poses, atol=0)
     assert_allclose(prediction.frames[3, 0].depth, depth, atol=0)
-    assert_allclose(rig, rig_of(4), atol=0)
+    assert_allclose(rig, outward_rig(4), atol=0)
 
 
 def test_gap_without_extrinsics_loses_the_metre_and_says_so():
-    drive, tracker = Drive(model=SMALL), Tracker()
+    drive, tracker = AnalyticDrive(model=SMALL), Tracker()
     follow(drive, [3, 4], tracker)
 
     (after,) = follow(drive, [20], tracker, rig=False)
@@ -587,7 +595,7 @@ def test_gap_without_extrinsics_loses_the_metre_and_says_so():
 
 
 def test_extrinsics_found_under_a_metric_scale_redefine_the_platform():
-    drive, tracker = Drive(model=SMALL), Tracker()
+    drive, tracker = AnalyticDrive(model=SMALL), Tracker()
     first = follow(drive, [3, 4], tracker, rig=False, odom=True)
 
     second = follow(drive, [5, 6], tracker, odom=True)
@@ -599,11 +607,11 @@ def test_extrinsics_found_under_a_metric_scale_redefine_the_platform():
 
 def test_first_camera_with_known_turn_gives_the_axes_while_nothing_is_metric():
     # extrinsics are known, but of one camera only: its lever arm is in metres, the path is not
-    drive, tracker = Drive(model=SMALL, base_from_cam=rig_of(1)), Tracker()
+    drive, tracker = AnalyticDrive(model=SMALL, base_from_cam=outward_rig(1)), Tracker()
 
     (tracked,) = follow(drive, [3], tracker)
 
     assert not tracked.scale.known
     assert_allclose(tracked.world_from_base[0], np.eye(4), atol=1e-9)
-    assert_allclose(tracked.world_from_cam[0, 0, :3, :3], rig_of(1)[0, :3, :3], atol=1e-9)
+    assert_allclose(tracked.world_from_cam[0, 0, :3, :3], outward_rig(1)[0, :3, :3], atol=1e-9)
     assert_allclose(tracked.world_from_cam[0, 0, :3, 3], 0.0, atol=1e-9)
