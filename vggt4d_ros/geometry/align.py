@@ -19,7 +19,7 @@ import numpy as np
 
 from vggt4d_ros.datatypes import Array
 from vggt4d_ros.geometry import se3
-from vggt4d_ros.geometry.robust import cauchy_weights, rms
+from vggt4d_ros.geometry.robust import cauchy_weights, median, medians, rms
 from vggt4d_ros.geometry.scale import FRAME_DEPTH_SIGMA, SAMPLES_PER_FRAME
 
 _ITERATIONS = 8
@@ -86,24 +86,24 @@ def align(overlap: Overlap, scale: float | None = 1.0) -> Alignment:
     count = len(overlap.source_from_cam)
     if count == 0:
         raise ValueError("an alignment needs a shared frame")
-    terms = _Terms.start(overlap, scale)
-    fit = terms.first
+    terms = _Terms(overlap)
+    fit = terms.first(scale)
     for _ in range(_ITERATIONS):
         terms.weigh(fit)
         last, fit = fit, terms.solve(scale)
         if float(np.abs(fit.rotation - last.rotation).max()) < _STEADY_RAD:
             break
     terms.weigh(fit)
-    ratio = terms.solve(None).scale / fit.scale
+    ratio = terms.free_scale() / fit.scale
     inliers = terms.point_weights > 0.3 * np.maximum(overlap.weights, 1e-12)
     distance = terms.point_distance[inliers] if inliers.any() else terms.centre_distance
-    centre, covariance = terms.covariance(fit)
+    centre, covariance = terms.covariance()
     return Alignment(
         target_from_source=fit,
         residual_m=rms(distance),
         residual_rad=rms(terms.rotation_error),
         scale_ratio=ratio,
-        points=int(inliers.sum()),
+        points=int(np.count_nonzero(inliers)),
         frames=count,
         centre=centre,
         covariance=covariance,
@@ -119,144 +119,170 @@ class _Terms:
     The deviation of each kind is estimated from its own residual under the last fit. Dense depth
     of one frame counts as SAMPLES_PER_FRAME points of independent error, however many pixels were
     taken, on top of the error they share.
+
+    Points and behind them camera centres are columns of one matrix, which numpy goes through at
+    several times the speed of rows, and are taken from their cameras' mean, so that sums of
+    products keep their digits far from the origin.
     """
 
-    def __init__(self, overlap: Overlap, first: Similarity) -> None:
-        self.overlap = overlap
-        self.first = first
+    def __init__(self, overlap: Overlap) -> None:
+        self._overlap = overlap
+        self._points = len(overlap.source_points)
+        self._count = len(overlap.source_from_cam)
+        source, target = overlap.source_from_cam, overlap.target_from_cam
+        self._source_turns, self._target_turns = source[:, :3, :3], target[:, :3, :3]
+        self._origins = source[:, :3, 3].mean(axis=0), target[:, :3, 3].mean(axis=0)
+        self._xs = _columns(overlap.source_points, source[:, :3, 3], self._origins[0])
+        self._ys = _columns(overlap.target_points, target[:, :3, 3], self._origins[1])
+        # target_turn @ source_turn^T, summed: what the rotations alone say
+        self._turns: Array = np.einsum("nij,nkj->ik", self._target_turns, self._source_turns)
+        self._places: Array = self._xs[:3]  # the source under the last fit
+        self._weights: Array = np.ones(self._points + self._count)
         self.point_weights = overlap.weights
         self.point_distance: Array = np.zeros(0)
         self.centre_distance: Array = np.zeros(0)
         self.rotation_error: Array = np.zeros(0)
         self.sigma_point = self.sigma_centre = self.sigma_rotation = 1.0
-        targets = overlap.target_points
         self._distance = 0.0  # typical, of points from their camera
-        if len(targets):
-            middle = overlap.target_from_cam[:, :3, 3].mean(axis=0)
-            self._distance = float(np.median(np.linalg.norm(targets - middle, axis=1)))
-            spread = np.linalg.norm(targets - np.median(targets, axis=0), axis=1)
-            self._floor_m = _MIN_SIGMA_PER_DISTANCE * float(np.median(spread)) + 1e-9
+        if self._points:
+            seen = self._ys[:3, : self._points]
+            self._distance = median(_lengths(seen))
+            self._floor_m = median(_lengths(seen - medians(seen)[:, None]))
+            self._root_weights = np.sqrt(overlap.weights / median(overlap.weights))
         else:
-            centres = overlap.target_from_cam[:, :3, 3]
-            extent = float(np.max(np.linalg.norm(centres - centres.mean(axis=0), axis=1)))
-            self._floor_m = _MIN_SIGMA_PER_DISTANCE * extent + 1e-9
+            self._floor_m = float(np.max(_lengths(self._ys[:3])))
+        self._floor_m = _MIN_SIGMA_PER_DISTANCE * self._floor_m + 1e-9
 
-    @classmethod
-    def start(cls, overlap: Overlap, scale: float | None) -> _Terms:
+    def first(self, scale: float | None) -> Similarity:
         """First fit: mean rotation of the cameras, medians for scale and translation."""
-        source, target = overlap.source_from_cam, overlap.target_from_cam
-        turns = target[:, :3, :3] @ np.swapaxes(source[:, :3, :3], -1, -2)
-        rotation = se3.mean_rotation(turns)
-        xs = _stack(overlap.source_points, source[:, :3, 3])
-        ys = _stack(overlap.target_points, target[:, :3, 3])
+        rotation = se3.nearest_rotation(self._turns)
+        xs, ys = self._xs[:3], self._ys[:3]
         if scale is None:
-            x_spread = np.linalg.norm(xs - np.median(xs, axis=0), axis=1)
-            y_spread = np.linalg.norm(ys - np.median(ys, axis=0), axis=1)
-            spread = float(np.median(x_spread))
-            scale = float(np.median(y_spread)) / spread if spread > 0 else 1.0
-            scale = scale if scale > 0 else 1.0
-        shift = np.median(ys - scale * xs @ rotation.T, axis=0)
-        return cls(overlap, Similarity(scale, rotation, shift))
+            x_spread = median(_lengths(xs - medians(xs)[:, None]))
+            y_spread = median(_lengths(ys - medians(ys)[:, None]))
+            scale = y_spread / x_spread if x_spread > 0 and y_spread > 0 else 1.0
+        shift = medians(ys - (scale * rotation) @ xs)
+        return self._similarity(scale, rotation, np.zeros(3), shift)
+
+    def _similarity(self, scale: float, rotation: Array, x: Array, y: Array) -> Similarity:
+        """The motion that turns by ``rotation`` and takes x to y, both less their origins."""
+        x_origin, y_origin = self._origins
+        return Similarity(scale, rotation, y + y_origin - scale * rotation @ (x + x_origin))
 
     def weigh(self, fit: Similarity) -> None:
         """Sets weights and deviations from the residuals of a fit."""
-        overlap = self.overlap
-        error = overlap.target_points - fit.points(overlap.source_points)
-        self.point_distance = np.linalg.norm(error, axis=1)
-        moved = fit.poses(overlap.source_from_cam)
-        target = overlap.target_from_cam
-        self.centre_distance = np.linalg.norm(target[:, :3, 3] - moved[:, :3, 3], axis=1)
-        turn = np.swapaxes(moved[:, :3, :3], -1, -2) @ target[:, :3, :3]
-        self.rotation_error = se3.rotation_angle(turn)
-        count = len(target)
+        x_origin, y_origin = self._origins
+        matrix = np.empty((3, 4))
+        matrix[:, :3] = fit.scale * fit.rotation
+        matrix[:, 3] = fit.translation - y_origin + matrix[:, :3] @ x_origin
+        self._places = matrix @ self._xs
+        distance = _lengths(self._ys[:3] - self._places)
+        self.point_distance = distance[: self._points]
+        self.centre_distance = distance[self._points :]
+        turned = fit.rotation @ self._source_turns
+        self.rotation_error = se3.rotation_angle_between(turned, self._target_turns)
         # the fit took the freedom of one frame away
-        bias = math.sqrt(count / max(count - 1.0, 1.0))
-        self.sigma_rotation = max(bias * rms(self.rotation_error) / math.sqrt(3), _MIN_SIGMA_RAD)
-        self.sigma_centre = max(bias * rms(self.centre_distance) / math.sqrt(3), self._floor_m)
-        if len(error):
+        bias = math.sqrt(self._count / max(self._count - 1.0, 1.0) / 3)
+        self.sigma_rotation = max(bias * rms(self.rotation_error), _MIN_SIGMA_RAD)
+        self.sigma_centre = max(bias * rms(self.centre_distance), self._floor_m)
+        if self._points:
             # weights stand for precision, so distances are compared after division by it
-            typical = np.sqrt(np.median(overlap.weights))
-            normed = self.point_distance * np.sqrt(overlap.weights) / typical
-            self.sigma_point = max(float(np.median(normed)) / 1.54, self._floor_m)
-            self.point_weights = overlap.weights * cauchy_weights(normed, 1.7 * self.sigma_point)
+            normed = self.point_distance * self._root_weights
+            self.sigma_point = max(median(normed) / 1.54, self._floor_m)
+            self.point_weights = cauchy_weights(normed, 1.7 * self.sigma_point)
+            self.point_weights *= self._overlap.weights
+        self._set_precision()
 
-    def _precision(self) -> tuple[Array, float, float]:
-        """Gives the precision of each point (N,), of a centre, and of a rotation.
+    def _set_precision(self) -> None:
+        """Gives each point and each centre its precision.
 
         A frame's points are no surer than its pose and its depth as a whole, which they share:
         however well they agree with each other, they are one more opinion of one frame.
         """
-        points = self.point_weights
-        if len(points):
+        if self._points:
             shared = (
                 self.sigma_centre**2
                 + (self.sigma_rotation * self._distance) ** 2
                 + (FRAME_DEPTH_SIGMA * self._distance) ** 2
             )
             of_frame = 1 / (self.sigma_point**2 / SAMPLES_PER_FRAME + shared)
-            points = points * (max(self.overlap.dense_frames, 1) * of_frame / points.sum())
-        return points, 1 / self.sigma_centre**2, 1 / self.sigma_rotation**2
+            share = max(self._overlap.dense_frames, 1) * of_frame / float(self.point_weights.sum())
+            np.multiply(self.point_weights, share, out=self._weights[: self._points])
+        self._weights[self._points :] = 1 / self.sigma_centre**2
 
     def solve(self, scale: float | None) -> Similarity:
         """Gives the least-squares fit under the present weights, in closed form."""
-        overlap = self.overlap
-        points, centre, turn = self._precision()
-        source, target = overlap.source_from_cam, overlap.target_from_cam
-        weights = np.concatenate([points, np.full(len(source), centre)])
-        xs = _stack(overlap.source_points, source[:, :3, 3])
-        ys = _stack(overlap.target_points, target[:, :3, 3])
-        total = weights.sum()
-        x_mean, y_mean = weights @ xs / total, weights @ ys / total
-        x, y = xs - x_mean, ys - y_mean
-        correlation = (weights[:, None] * y).T @ x
+        # weighted sums of y x^T, of y, of x and of 1, all in one product
+        sums = (self._ys * self._weights) @ self._xs.T
+        x_mean, y_mean = sums[3, :3] / sums[3, 3], sums[:3, 3] / sums[3, 3]
+        correlation = sums[:3, :3] - np.outer(sums[:3, 3], x_mean)
         # |A - B|^2 of rotations is twice the squared angle
-        rotations = 0.5 * turn * np.einsum("nij,nkj->ik", target[:, :3, :3], source[:, :3, :3])
-        x_spread = float((weights[:, None] * x**2).sum())
-        y_spread = float((weights[:, None] * y**2).sum())
-        found = scale
-        if found is None:  # Horn's symmetric scale: neither window is the truth
-            found = np.sqrt(y_spread / x_spread) if x_spread > 0 and y_spread > 0 else 1.0
-        rotation = se3.nearest_rotation(float(found) * correlation + rotations)
-        return Similarity(float(found), rotation, y_mean - found * rotation @ x_mean)
+        rotations = (0.5 / self.sigma_rotation**2) * self._turns
+        found = self.free_scale() if scale is None else scale
+        rotation = se3.nearest_rotation(found * correlation + rotations)
+        return self._similarity(found, rotation, x_mean, y_mean)
 
-    def covariance(self, fit: Similarity) -> tuple[Array, Array]:
-        """Gives the weighted centre (3,) in the target and the fit's covariance (6, 6) about it.
+    def free_scale(self) -> float:
+        """Gives Horn's symmetric scale under the present weights: neither window is the truth."""
+        x_spread, y_spread = (_spread(p, self._weights) for p in (self._xs[:3], self._ys[:3]))
+        return math.sqrt(y_spread / x_spread) if x_spread > 0 and y_spread > 0 else 1.0
+
+    def covariance(self) -> tuple[Array, Array]:
+        """Gives the weighted centre (3,) in the target and the last fit's covariance (6, 6) there.
 
         A frame's points are wrong together with its pose, so points and poses are not counted
         twice: the kind that says more stands alone.
         """
-        overlap = self.overlap
-        points, centre, turn = self._precision()
-        count = len(overlap.source_from_cam)
-        places = fit.points(_stack(overlap.source_points, overlap.source_from_cam[:, :3, 3]))
-        weights = np.concatenate([points, np.full(count, centre)])
-        middle = weights @ places / weights.sum()
-        arms = places - middle
-        by_points = _inertia(points, arms[: len(points)])
-        by_poses = _inertia(np.full(count, centre), arms[len(points) :]) + count * turn * np.eye(3)
+        centre, turn = 1 / self.sigma_centre**2, 1 / self.sigma_rotation**2
+        middle = self._places @ self._weights / self._weights.sum()
+        arms = self._places - middle[:, None]
+        points, weights = slice(None, self._points), self._weights
+        by_points = _inertia(weights[points], arms[:, points])
+        by_poses = _inertia(weights[self._points :], arms[:, self._points :])
+        by_poses += self._count * turn * np.eye(3)
         more = by_points if np.trace(by_points) > np.trace(by_poses) else by_poses
         covariance = np.zeros((6, 6))
-        covariance[:3, :3] = np.eye(3) / max(points.sum(), count * centre)
+        covariance[:3, :3] = np.eye(3) / max(float(weights[points].sum()), self._count * centre)
         covariance[3:, 3:] = np.linalg.inv(more)
-        return middle, covariance
+        return middle + self._origins[1], covariance
+
+
+def _columns(points: Array, centres: Array, origin: Array) -> Array:
+    """Points and centres less their origin, one per column, above a row of ones; (4, N)."""
+    columns = np.ones((4, len(points) + len(centres)))
+    columns[:3, : len(points)] = points.T
+    columns[:3, len(points) :] = centres.T
+    columns[:3] -= origin[:, None]
+    return columns
+
+
+def _lengths(columns: Array) -> Array:
+    """Lengths (N,) of vectors (3, N)."""
+    squares = columns * columns
+    lengths: Array = squares[0] + squares[1]
+    lengths += squares[2]
+    return np.asarray(np.sqrt(lengths, out=lengths))
+
+
+def _spread(columns: Array, weights: Array) -> float:
+    """Weighted sum of the squared distances of points (3, N) from their weighted mean."""
+    arms = columns - (columns @ weights / weights.sum())[:, None]
+    return float(((arms * weights) * arms).sum())
 
 
 def _inertia(weights: Array, arms: Array) -> Array:
-    """Gives what displacements at arms (N, 3) of precision (N,) say of a turn, (3, 3)."""
-    squares = float((weights * (arms**2).sum(axis=1)).sum())
-    return np.asarray(squares * np.eye(3) - (weights[:, None] * arms).T @ arms, dtype=np.float64)
-
-
-def _stack(points: Array, centres: Array) -> Array:
-    return np.concatenate([points, centres])
+    """Gives what displacements at arms (3, N) of precision (N,) say of a turn, (3, 3)."""
+    moments = (arms * weights) @ arms.T
+    return np.asarray(np.trace(moments) * np.eye(3) - moments, dtype=np.float64)
 
 
 def covariance_at(covariance: Array, centre: Array, position: Array) -> Array:
-    """Moves the covariance (6, 6) of a small motion about ``centre`` to another position (3,).
+    """Moves the covariance (6, 6) of a small motion about ``centre`` to positions (..., 3).
 
     What turns about the centre shifts a position by the angle times the lever arm.
     """
-    carry = np.eye(6)
-    carry[:3, 3:] = -se3.skew_matrix(position - centre)
-    moved: Array = carry @ covariance @ carry.T
+    carry = np.zeros((*position.shape[:-1], 6, 6))
+    carry[...] = np.eye(6)
+    carry[..., :3, 3:] = -se3.skew_matrix(position - centre)
+    moved: Array = carry @ covariance @ carry.swapaxes(-1, -2)
     return moved

@@ -4,7 +4,11 @@
 
 from __future__ import annotations
 
+import math
+import statistics
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +17,7 @@ from vggt4d_ros.datatypes import Array, CameraModel, Frame, FramePrediction, Pre
 from vggt4d_ros.geometry import se3
 from vggt4d_ros.geometry.camera_info import fit_to_image
 from vggt4d_ros.geometry.pinhole import model_from_matrix, ray_planes
+from vggt4d_ros.geometry.robust import median, quantile
 
 _SAMPLES = 400  # depth samples per frame, e.g. every 27th pixel of 640 x 480
 _MAX_LENGTH = 1e6  # network units; trained networks stay below 1e3
@@ -47,6 +52,7 @@ class Observation:
     samples: dict[Slot, DepthSamples]  # of dense frames with a valid pose
     median_depth: float  # NaN without dense frames
     names: tuple[str, ...]  # of the views, for messages
+    keys: dict[Slot, tuple[int, int]]  # of valid slots: see ``key``
 
     def key(self, slot: Slot) -> tuple[int, int]:
         """What tells a frame from all others, in every window: (view, stamp_ns)."""
@@ -71,11 +77,12 @@ def observe(window: Window, prediction: Prediction) -> Observation:
     for step, view in zip(*np.nonzero(valid & ~sane), strict=True):
         reasons[int(step), int(view)] = "the network's pose is not a rigid motion"
     valid = valid & sane
+    frames = [[window.frame(step, view) for view in range(views)] for step in range(steps)]
     models: dict[Slot, CameraModel] = {}
     predicted: set[Slot] = set()
-    samples: dict[Slot, DepthSamples] = {}
+    sampled: list[Slot] = []
     for slot, dense in prediction.frames.items():
-        frame = window.frame(*slot)
+        frame = frames[slot[0]][slot[1]]
         if frame is None:
             continue
         try:
@@ -87,23 +94,28 @@ def observe(window: Window, prediction: Prediction) -> Observation:
         if frame.model is None:
             predicted.add(slot)
         if valid[slot]:
-            samples[slot] = _sample(dense, models[slot])
+            sampled.append(slot)
     poses[~valid] = np.nan
-    depths = [s.depth[np.isfinite(s.depth)] for s in samples.values()]
-    every = np.concatenate(depths) if depths else np.zeros(0)
-    frames = [[window.frame(step, view) for view in range(views)] for step in range(steps)]
+    stamps = [[0 if frame is None else frame.stamp_ns for frame in row] for row in frames]
+    samples, median_depth = _sample(prediction, models, sampled)
     return Observation(
         valid=valid,
         invalid_reasons=reasons,
         net_from_cam=poses,
-        stamps_ns=np.array([[0 if f is None else f.stamp_ns for f in row] for row in frames]),
-        set_stamps_ns=np.array([max((s.stamps_ns), default=0) for s in window.sets]),
+        stamps_ns=np.array(stamps, dtype=np.int64),
+        set_stamps_ns=np.array([max(row) for row in stamps], dtype=np.int64),
         models=models,
         predicted_intrinsics=frozenset(predicted),
-        focal_ratio=_focal_ratio(window, prediction),
+        focal_ratio=_focal_ratio(frames, prediction),
         samples=samples,
-        median_depth=float(np.median(every)) if len(every) else float("nan"),
-        names=tuple(_name(window, view) for view in range(views)),
+        median_depth=median_depth,
+        names=tuple(_name(frames, view) for view in range(views)),
+        keys={
+            (step, view): (view, stamps[step][view])
+            for step, row in enumerate(valid.tolist())
+            for view, usable in enumerate(row)
+            if usable
+        },
     )
 
 
@@ -120,39 +132,69 @@ def _model_of(frame: Frame, dense: FramePrediction, predicted: Array) -> CameraM
     return model_from_matrix(predicted, width, height)
 
 
-def _sample(dense: FramePrediction, model: CameraModel) -> DepthSamples:
-    height, width = dense.depth.shape
-    stride = max(1, int(np.sqrt(height * width / _SAMPLES)))
-    grid = (slice(stride // 2, None, stride), slice(stride // 2, None, stride))
-    depth = dense.depth[grid].astype(np.float64).ravel()
-    confidence = dense.depth_confidence[grid].astype(np.float64).ravel()
-    planes = ray_planes(model)
-    rays = np.stack([planes[0][grid].ravel(), planes[1][grid].ravel(), np.ones(len(depth))], -1)
+def _sample(
+    prediction: Prediction, models: dict[Slot, CameraModel], slots: Sequence[Slot]
+) -> tuple[dict[Slot, DepthSamples], float]:
+    """Gives the samples of these dense frames and the median of their depth, NaN without any."""
+    if not slots:
+        return {}, float("nan")
+    rays, depths, confidences = [], [], []
+    for slot in slots:
+        dense, model = prediction.frames[slot], models[slot]
+        grid = _grid(*dense.depth.shape)
+        rays.append(_grid_rays(model))
+        depths.append(dense.depth[grid].ravel())
+        confidences.append(dense.depth_confidence[grid].ravel())
+    # numpy's price is per call: all frames at once
+    depth = np.concatenate(depths, dtype=np.float64)
+    confidence = np.concatenate(confidences, dtype=np.float64)
     with np.errstate(invalid="ignore"):
-        bad = ~((depth > 0) & (depth < _MAX_LENGTH) & (confidence > 0))
-    depth[bad] = np.nan
-    confidence[~np.isfinite(confidence)] = 0.0
-    return DepthSamples(rays.astype(np.float64), depth, confidence)
+        good = (depth > 0) & (depth < _MAX_LENGTH) & (confidence > 0) & (confidence < np.inf)
+    if good.all():
+        median_depth = median(depth)
+    else:
+        median_depth = median(depth[good])
+        depth[~good] = np.nan
+        confidence[~np.isfinite(confidence)] = 0.0
+    samples: dict[Slot, DepthSamples] = {}
+    end = 0
+    for slot, ray in zip(slots, rays, strict=True):
+        start, end = end, end + len(ray)
+        samples[slot] = DepthSamples(ray, depth[start:end], confidence[start:end])
+    return samples, median_depth
 
 
-def _focal_ratio(window: Window, prediction: Prediction) -> float:
+def _grid(height: int, width: int) -> tuple[slice, slice]:
+    stride = max(1, int(math.sqrt(height * width / _SAMPLES)))
+    return slice(stride // 2, None, stride), slice(stride // 2, None, stride)
+
+
+@lru_cache(maxsize=64)
+def _grid_rays(model: CameraModel) -> Array:
+    """Gives the rays (N, 3) of a camera's samples; cached, not to be written to."""
+    grid = _grid(model.height, model.width)
+    x, y = (plane[grid].ravel() for plane in ray_planes(model))
+    rays = np.stack([x, y, np.ones(len(x))], axis=-1).astype(np.float64)
+    rays.flags.writeable = False
+    return rays
+
+
+def _focal_ratio(frames: list[list[Frame | None]], prediction: Prediction) -> float:
     """Compares the predicted horizontal focal length with the known one."""
     ratios = []
-    steps, views = window.shape
-    for step in range(steps):
-        for view in range(views):
-            frame = window.frame(step, view)
+    for row, focals in zip(frames, prediction.intrinsics[..., 0, 0].tolist(), strict=True):
+        for frame, focal in zip(row, focals, strict=True):
             if frame is not None and frame.model is not None and frame.image.width:
                 # both in widths of their image
-                predicted = float(prediction.intrinsics[step, view, 0, 0]) / frame.image.width
-                ratios.append(predicted / (frame.model.fx / frame.model.width))
-    usable = [ratio for ratio in ratios if np.isfinite(ratio) and ratio > 0]
-    return float(np.median(usable)) if usable else float("nan")
+                ratio = focal / frame.image.width / (frame.model.fx / frame.model.width)
+                if math.isfinite(ratio) and ratio > 0:
+                    ratios.append(ratio)
+    return statistics.median(ratios) if ratios else float("nan")
 
 
-def _name(window: Window, view: int) -> str:
-    for step in reversed(range(window.shape[0])):
-        frame = window.frame(step, view)
+def _name(frames: list[list[Frame | None]], view: int) -> str:
+    for row in reversed(frames):
+        frame = row[view]
         if frame is not None and frame.frame_id:
             return frame.frame_id
     return f"camera {view}"
@@ -165,11 +207,15 @@ def sample_weights(now: DepthSamples, scale: float, old: DepthSamples, unit: flo
     a precision; the product of both windows' stands for it, cut off against a few pixels that
     would rule all others. Errors grow with depth.
     """
-    depth = 0.5 * (now.depth * scale + old.depth * unit)
+    depth = now.depth * (0.5 * scale) + old.depth * (0.5 * unit)
     trust = now.confidence * old.confidence
     usable = np.isfinite(depth) & (trust > 0)
+    if not usable.any():
+        return np.zeros(len(depth))
+    if usable.all():
+        cut = quantile(trust, 0.9)
+        return np.asarray(np.minimum(trust * (1 / cut), 1.0) / depth**2)
+    cut = quantile(trust[usable], 0.9)
     weight = np.zeros(len(depth))
-    if usable.any():
-        cut = np.percentile(trust[usable], 90)
-        weight[usable] = np.minimum(trust[usable], cut) / cut / depth[usable] ** 2
+    weight[usable] = np.minimum(trust[usable] * (1 / cut), 1.0) / depth[usable] ** 2
     return weight

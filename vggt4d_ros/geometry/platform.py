@@ -81,9 +81,9 @@ class Platform:
         """
         rig, redefined = self._choose(seen.valid, base_from_cam)
         own = seen.net_from_cam.copy()
-        synced = poses_at_set_stamps(own, seen.stamps_ns, seen.set_stamps_ns, seen.valid).copy()
-        for poses in (own, synced):
-            poses[..., :3, 3] *= scale
+        own[..., :3, 3] *= scale
+        synced = poses_at_set_stamps(own, seen.stamps_ns, seen.set_stamps_ns, seen.valid)
+        synced = synced.copy() if synced is own else synced
         joined = join_cameras(synced, seen.valid, rig)
         bases, cameras = joined.local_from_base, joined.cameras
         alone = ~np.isfinite(bases).all(axis=(1, 2))
@@ -94,10 +94,9 @@ class Platform:
         placed = np.isfinite(bases).all(axis=(1, 2))
         twist = twists_between_steps(bases, seen.set_stamps_ns, placed)
         self._learn(synced, seen.valid, bases, rig)
-        for view in np.flatnonzero(np.isfinite(rig).all(axis=(1, 2))):
-            steps = np.flatnonzero(seen.valid[:, view])
-            shifts = seen.stamps_ns[steps, view] - seen.set_stamps_ns[steps]
-            own[steps, view] = shift_poses(bases[steps], twist[steps], shifts) @ rig[view]
+        steps, views = np.nonzero(seen.valid & np.isfinite(rig).all(axis=(1, 2)))
+        shifts = seen.stamps_ns[steps, views] - seen.set_stamps_ns[steps]
+        own[steps, views] = shift_poses(bases[steps], twist[steps], shifts) @ rig[views]
         metres, radians = camera_residuals(joined)
         return Placed(own, bases, rig, twist, cameras, metres, radians, redefined)
 
@@ -151,12 +150,14 @@ def rig_matrix(rig: Rig | None, views: int) -> Array:
         return matrix
     if len(rig.base_from_cam) != views:
         raise ValueError(f"rig of {len(rig.base_from_cam)} cameras for a window of {views}")
-    for view, base_from in enumerate(rig.base_from_cam):
-        if base_from is None:
-            continue
-        if not bool(se3.is_rigid(base_from)):
-            raise ValueError(f"extrinsics of camera {view} are no rigid transform: {base_from}")
-        matrix[view] = base_from
+    known = [view for view, base_from in enumerate(rig.base_from_cam) if base_from is not None]
+    if not known:
+        return matrix
+    matrix[known] = [rig.base_from_cam[view] for view in known]
+    bad = np.flatnonzero(~se3.is_rigid(matrix[known]))
+    if len(bad):
+        view = known[int(bad[0])]
+        raise ValueError(f"extrinsics of camera {view} are no rigid transform: {matrix[view]}")
     return matrix
 
 

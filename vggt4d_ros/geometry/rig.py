@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 
 from vggt4d_ros.datatypes import Array
 from vggt4d_ros.geometry import se3
-from vggt4d_ros.geometry.robust import cauchy_weights, rms
+from vggt4d_ros.geometry.robust import cauchy_weights, median
 
 _MIN_SHIFT_NS = 20_000  # 20 us: 0.02 mm at 1 m/s
+_STEADY_WEIGHT = 1e-6  # a change of the weights that moves nothing
 
 
 def twists_between_steps(
@@ -106,62 +107,77 @@ def join_cameras(
         valid: (T, V)
         base_from_cam: (V, 4, 4) metres; NaN: not known.
     """
-    known = valid & np.isfinite(base_from_cam).all(axis=(1, 2))
-    safe_rig = np.where(np.isfinite(base_from_cam), base_from_cam, np.eye(4))
+    on_rig = np.isfinite(base_from_cam).all(axis=(1, 2))
+    known = valid & on_rig
+    safe_rig = np.where(on_rig[:, None, None], base_from_cam, np.eye(4))
     safe_cam = np.where(known[..., None, None], local_from_cam, np.eye(4))
-    turns = safe_cam[..., :3, :3] @ np.swapaxes(safe_rig[:, :3, :3], -1, -2)  # local_from_base
-    lever = safe_rig[:, :3, 3]
+    counts = known.sum(axis=1)
+    enough = counts >= 3  # of two cameras neither can be told to be the wrong one
+    join = _Join(
+        turns=safe_cam[..., :3, :3] @ safe_rig[:, :3, :3].swapaxes(-1, -2),
+        centres=safe_cam[..., :3, 3],
+        lever=safe_rig[:, :3, 3],
+    )
     weights: Array = np.asarray(known, dtype=np.float64)
-    some = known.any(axis=1)
-    rotation, position = _weighted_pose(turns, safe_cam[..., :3, 3], lever, weights)
-    for _ in range(5):
-        metres, radians = _residuals(rotation, position, turns, safe_cam[..., :3, 3], lever)
-        if (known.sum(axis=1) < 3).all():
-            break  # two cameras: neither can be told to be the wrong one
-        far = _relative(metres, known) + _relative(radians, known)
-        enough = known.sum(axis=1, keepdims=True) >= 3
-        weights = np.where(known, np.where(enough, cauchy_weights(far, 1.0), 1.0), 0.0)
-        rotation, position = _weighted_pose(turns, safe_cam[..., :3, 3], lever, weights)
-    metres, radians = _residuals(rotation, position, turns, safe_cam[..., :3, 3], lever)
-    compared = known & (known.sum(axis=1, keepdims=True) >= 2)
-    poses = se3.make_transform(rotation, position)
-    poses[~some] = np.nan
+    join.fit(weights)
+    for _ in range(5 if enough.any() else 0):
+        far = _relative(join.metres, known) + _relative(join.radians, known)
+        last = weights
+        weights = np.where(enough[:, None], cauchy_weights(far, 1.0), 1.0) * known
+        if float(np.abs(weights - last).max()) < _STEADY_WEIGHT:
+            break
+        join.fit(weights)
+    poses = se3.make_transform(join.rotation, join.position)
+    poses[counts == 0] = np.nan
+    compared = known & (counts >= 2)[:, None]
     return PlatformPoses(
         local_from_base=poses,
-        cameras=known.sum(axis=1),
-        residual_m=np.where(compared, metres, np.nan),
-        residual_rad=np.where(compared, radians, np.nan),
+        cameras=counts,
+        residual_m=np.where(compared, join.metres, np.nan),
+        residual_rad=np.where(compared, join.radians, np.nan),
     )
 
 
-def _weighted_pose(
-    turns: Array, centres: Array, lever: Array, weights: Array
-) -> tuple[Array, Array]:
-    """Gives rotations (T, 3, 3) and positions (T, 3) from weights (T, V)."""
-    share = weights / np.maximum(weights.sum(axis=1, keepdims=True), 1e-12)
-    share[~(weights.sum(axis=1) > 0)] = 1.0 / weights.shape[1]  # marked invalid by the caller
-    rotation = se3.nearest_rotation(np.einsum("tv,tvij->tij", share, turns))
-    places = centres - np.einsum("tij,vj->tvi", rotation, lever)
-    return rotation, np.einsum("tv,tvi->ti", share, places)
+class _Join:
+    """The platform's pose at each step by weighted cameras, and how far each camera is from it.
 
+    Args:
+        turns: (T, V, 3, 3) local_from_base by each camera alone.
+        centres: (T, V, 3) of the cameras.
+        lever: (V, 3) of the cameras on the platform.
+    """
 
-def _residuals(
-    rotation: Array, position: Array, turns: Array, centres: Array, lever: Array
-) -> tuple[Array, Array]:
-    places = centres - np.einsum("tij,vj->tvi", rotation, lever)
-    metres = np.linalg.norm(places - position[:, None], axis=-1)
-    radians = se3.rotation_angle(np.swapaxes(rotation, -1, -2)[:, None] @ turns)
-    return metres, radians
+    def __init__(self, turns: Array, centres: Array, lever: Array) -> None:
+        self._turns, self._centres, self._lever = turns, centres, lever
+
+    def fit(self, weights: Array) -> None:
+        """Takes weights (T, V); a step without any is for the caller to mark invalid."""
+        steps, views = weights.shape
+        total = weights.sum(axis=1, keepdims=True)
+        none = ~(total > 0)
+        share = np.where(none, 1.0 / views, weights / np.where(none, 1.0, total))[:, None]
+        means = share @ self._turns.reshape(steps, views, 9)
+        self.rotation = se3.nearest_rotation(means.reshape(steps, 3, 3))
+        places = self._centres - self._lever @ self.rotation.swapaxes(-1, -2)
+        self.position: Array = (share @ places)[:, 0]
+        miss = places - self.position[:, None]
+        self.metres: Array = np.sqrt(np.einsum("tvi,tvi->tv", miss, miss))
+        self.radians = se3.rotation_angle_between(self.rotation[:, None], self._turns)
 
 
 def _relative(distance: Array, known: NDArray[np.bool_]) -> Array:
     """Gives distances as multiples of the typical one."""
-    typical = float(np.median(distance[known]))
-    return distance / max(typical, 1e-9)
+    return distance / max(median(distance[known]), 1e-9)
 
 
 def camera_residuals(poses: PlatformPoses) -> tuple[Array, Array]:
     """Gives the RMS residual of each camera (V,), m and rad; NaN where it was never compared."""
-    metres = [rms(column[np.isfinite(column)]) for column in poses.residual_m.T]
-    radians = [rms(column[np.isfinite(column)]) for column in poses.residual_rad.T]
-    return np.array(metres), np.array(radians)
+    return _column_rms(poses.residual_m), _column_rms(poses.residual_rad)
+
+
+def _column_rms(values: Array) -> Array:
+    """Gives the root mean square (V,) of the finite values of each column of (T, V)."""
+    finite = np.isfinite(values)
+    squares = np.where(finite, values, 0.0) ** 2
+    with np.errstate(invalid="ignore"):  # 0 / 0: NaN
+        return np.asarray(np.sqrt(squares.sum(axis=0) / finite.sum(axis=0)), dtype=np.float64)

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from vggt4d_ros.datatypes import Array
@@ -11,13 +13,49 @@ from vggt4d_ros.datatypes import Array
 _SIGMA_PER_MAD = 1.4826  # of a normal distribution
 
 
+def median(values: Array) -> float:
+    """Gives the median of finite values (N,); NaN of nothing.
+
+    As numpy's, without what that does for other shapes: a third of the time for a frame's samples.
+    """
+    middle, odd = divmod(len(values), 2)
+    if not len(values):
+        return float("nan")
+    if odd:
+        return float(np.partition(values, middle)[middle])
+    sorted_there = np.partition(values, (middle - 1, middle))
+    return 0.5 * float(sorted_there[middle - 1] + sorted_there[middle])
+
+
+def medians(rows: Array) -> Array:
+    """Gives the median (R,) of each row of finite values (R, N), N > 0."""
+    middle, odd = divmod(rows.shape[1], 2)
+    if odd:
+        return np.asarray(np.partition(rows, middle, axis=1)[:, middle], dtype=np.float64)
+    sorted_there = np.partition(rows, (middle - 1, middle), axis=1)
+    return np.asarray(0.5 * (sorted_there[:, middle - 1] + sorted_there[:, middle]))
+
+
+def quantile(values: Array, share: float) -> float:
+    """Gives the value below which a share in [0, 1] of finite values (N,), N > 0, lies.
+
+    Linear between neighbours, as numpy's.
+    """
+    place = share * (len(values) - 1)
+    low = int(place)
+    high = min(low + 1, len(values) - 1)
+    there = np.partition(values, (low, high))
+    return float(there[low] + (place - low) * (there[high] - there[low]))
+
+
 def weighted_median(values: Array, weights: Array) -> float:
     """Gives the value at which half of the weight (N,) is reached; NaN without weight."""
     usable = np.isfinite(values) & (weights > 0)
-    values, weights = values[usable], weights[usable]
+    if not usable.all():
+        values, weights = values[usable], weights[usable]
     if not len(values):
         return float("nan")
-    order = np.argsort(values)
+    order = values.argsort()
     total = np.cumsum(weights[order])
     return float(values[order[np.searchsorted(total, 0.5 * total[-1])]])
 
@@ -33,9 +71,13 @@ def cauchy_weights(distances: Array, scale: float) -> Array:
     The constant 2.385 keeps 95 % efficiency under normal noise of deviation ``scale`` (Holland
     and Welsch, 1977).
     """
-    return np.asarray(1.0 / (1.0 + (distances / (2.385 * scale)) ** 2), dtype=np.float64)
+    weights = distances * (1.0 / (2.385 * scale))
+    weights *= weights
+    weights += 1.0
+    return np.asarray(np.reciprocal(weights, out=weights), dtype=np.float64)
 
 
 def rms(values: Array) -> float:
     """Gives the root mean square; NaN of nothing."""
-    return float(np.sqrt(np.mean(values**2))) if values.size else float("nan")
+    flat = values.ravel()
+    return math.sqrt(float(flat @ flat) / flat.size) if flat.size else math.nan

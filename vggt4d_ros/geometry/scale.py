@@ -8,6 +8,7 @@ other way round: noise of the regressor would shorten the slope (errors in varia
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from enum import IntEnum
 
@@ -16,7 +17,12 @@ from numpy.typing import NDArray
 
 from vggt4d_ros.datatypes import Array
 from vggt4d_ros.geometry import se3
-from vggt4d_ros.geometry.robust import cauchy_weights, weighted_median, weighted_spread
+from vggt4d_ros.geometry.robust import (
+    cauchy_weights,
+    median,
+    weighted_median,
+    weighted_spread,
+)
 
 # Shorter baselines say less of the scale than the network's own noise of camera centres does,
 # which is some tenths of a percent of the scene's depth for well trained networks.
@@ -134,22 +140,26 @@ def compare_centres(
         source: what to call it.
         name: what to call it in words.
     """
-    turns = metric[:, :3, :3] @ np.swapaxes(poses[:, :3, :3], -1, -2)  # metric_from_net
-    label = group if source is ScaleSource.RIG else np.zeros_like(group)
-    rotation = se3.nearest_rotation(_group_means(turns, label, np.ones(len(group))))
-    rotation_error = se3.rotation_angle(np.swapaxes(rotation, -1, -2) @ turns)
-    if float(np.median(rotation_error)) > MAX_ROTATION_RESIDUAL:
+    turns = metric[:, :3, :3] @ poses[:, :3, :3].swapaxes(-1, -2)  # metric_from_net
+    groups = _Groups(group)
+    if source is ScaleSource.RIG:
+        means = groups.means(turns.reshape(len(turns), 9), np.ones(len(group)))
+        rotation = se3.nearest_rotation(means.reshape(-1, 3, 3))[groups.of]
+    else:
+        rotation = se3.nearest_rotation(turns.mean(axis=0))
+    rotation_error = median(se3.rotation_angle_between(rotation, turns))
+    if rotation_error > MAX_ROTATION_RESIDUAL:
         return no_scale(
             f"{name}: the network's camera rotations contradict TF by "
-            f"{np.degrees(np.median(rotation_error)):.0f} degrees"
+            f"{np.degrees(rotation_error):.0f} degrees"
         )
     centres = (rotation @ poses[:, :3, 3:])[..., 0]
     places = metric[:, :3, 3]
-    extent = np.linalg.norm(places - _group_means(places, group, np.ones(len(group))), axis=1)
-    length = float(np.max(extent))
+    extent = groups.centred(places, np.ones(len(group)))
+    length = float(np.sqrt(np.einsum("ni,ni->n", extent, extent).max()))
     if length < 1e-6:
         return no_scale(f"{name}: the cameras are all at one place")
-    slope, sigma = _robust_slope(centres, places, group)
+    slope, sigma = _robust_slope(centres, places, groups)
     if not slope > 0:
         return no_scale(f"{name}: the network's camera centres contradict TF")
     ratio = 2 * length * slope / median_depth  # the centres' extent is twice their distance
@@ -167,39 +177,49 @@ def compare_centres(
     return ScaleEstimate(1 / slope, max(sigma / slope, MIN_SIGMA), source, reason)
 
 
-def _group_means(values: Array, group: NDArray[np.intp], weights: Array) -> Array:
-    """Gives for each of (N, ...) the weighted mean of its group."""
-    same = group[:, None] == group
-    share = same * weights
-    share /= share.sum(axis=1, keepdims=True)
-    means: Array = (share @ values.reshape(len(values), -1)).reshape(values.shape)
-    return means
+class _Groups:
+    """Rows of a table by the group they belong to."""
+
+    def __init__(self, group: NDArray[np.intp]) -> None:
+        numbers, self.of = np.unique(group, return_inverse=True)
+        self.count = len(numbers)
+        self._members = (np.arange(self.count)[:, None] == self.of).astype(np.float64)  # (G, N)
+
+    def means(self, values: Array, weights: Array) -> Array:
+        """Gives the weighted mean (G, F) of each group's rows (N, F)."""
+        shares = self._members * weights
+        shares /= shares.sum(axis=1, keepdims=True)
+        return np.asarray(shares @ values, dtype=np.float64)
+
+    def centred(self, values: Array, weights: Array) -> Array:
+        """Gives rows (N, F) less the weighted mean of their group."""
+        return np.asarray(values - self.means(values, weights)[self.of], dtype=np.float64)
 
 
-def _robust_slope(net: Array, true: Array, group: NDArray[np.intp]) -> tuple[float, float]:
+def _robust_slope(net: Array, true: Array, groups: _Groups) -> tuple[float, float]:
     """Gives k and its standard deviation in net = k true + one offset per group.
 
     Least squares with Cauchy weights, on (N, 3).
     """
     weights = np.ones(len(net))
+    both = np.concatenate([true, net], axis=1)
     for _ in range(10):
-        b = net - _group_means(net, group, weights)
-        a = true - _group_means(true, group, weights)
-        norm = float((weights[:, None] * a**2).sum())
-        slope = float((weights[:, None] * a * b).sum()) / norm
+        centred = groups.centred(both, weights)
+        a, b = centred[:, :3], centred[:, 3:]
+        norm = float(weights @ np.einsum("ni,ni->n", a, a))
+        slope = float(weights @ np.einsum("ni,ni->n", a, b)) / norm
         residual = b - slope * a
-        distance = np.linalg.norm(residual, axis=1)
-        spread = float(np.median(distance)) / 1.54  # median of a normal vector's length, 3 axes
+        squares = np.einsum("ni,ni->n", residual, residual)
+        distance = np.sqrt(squares)
+        spread = median(distance) / 1.54  # median of a normal vector's length, 3 axes
         if spread <= 1e-9 * np.abs(b).max():
             break
         last, weights = weights, cauchy_weights(distance, 1.7 * spread)
         if float(np.abs(weights - last).max()) < 0.01:
             break
     # each group's mean took 3 numbers, the slope one
-    groups = len(np.unique(group))
-    freedom = max(1.0, 3.0 * float(weights.sum()) - 3.0 * groups - 1.0)
-    variance = float((weights[:, None] * residual**2).sum()) / freedom
-    return slope, float(np.sqrt(variance / norm))
+    freedom = max(1.0, 3.0 * float(weights.sum()) - 3.0 * groups.count - 1.0)
+    return slope, math.sqrt(float(weights @ squares) / freedom / norm)
 
 
 def depth_scale(
@@ -218,15 +238,17 @@ def depth_scale(
     with np.errstate(invalid="ignore", divide="ignore"):
         logs = np.log(metric_depth) - np.log(net_depth)
     usable = np.isfinite(logs) & (weights > 0)
-    if usable.sum() < SAMPLES_PER_FRAME:
-        return no_scale(f"only {int(usable.sum())} pixels have both depths")
-    logs, weights, frame = logs[usable], weights[usable], frame[usable]
+    count = int(np.count_nonzero(usable))
+    if count < SAMPLES_PER_FRAME:
+        return no_scale(f"only {count} pixels have both depths")
+    if count < len(usable):
+        logs, weights, frame = logs[usable], weights[usable], frame[usable]
     centre = weighted_median(logs, weights)
     spread = weighted_spread(logs, weights, centre)
-    ids = np.unique(frame)
+    ids = np.flatnonzero(np.bincount(frame))
     medians = [weighted_median(logs[frame == i], weights[frame == i]) for i in ids]
     between = float(np.std(medians, ddof=1)) if len(ids) > 1 else 0.0
-    sigma = np.sqrt(
+    sigma = math.sqrt(
         (spread**2 / SAMPLES_PER_FRAME + max(between, FRAME_DEPTH_SIGMA) ** 2) / len(ids)
     )
     if not (sigma <= MAX_SIGMA and spread <= MAX_DEPTH_SPREAD):

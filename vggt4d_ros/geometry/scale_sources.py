@@ -112,7 +112,7 @@ def carried_scale(
     """
     net, before, weights = [], [], []
     for slot, now in seen.samples.items():
-        old, unit = samples.get(seen.key(slot), (None, 1.0))
+        old, unit = samples.get(seen.keys[slot], (None, 1.0))
         if old is None or len(old.depth) != len(now.depth):
             continue
         net.append(now.depth)
@@ -122,13 +122,12 @@ def carried_scale(
         estimate = _depth_scale(net, before, weights)
         if estimate.known:
             return estimate
-    slots = [(int(t), int(v)) for t, v in zip(*np.nonzero(seen.valid), strict=True)]
-    shared = [slot for slot in slots if seen.key(slot) in world_from_cam]
+    shared = [(slot, key) for slot, key in seen.keys.items() if key in world_from_cam]
     if len(shared) < 2:
         return no_scale("no depth shared with the window before")
     return compare_centres(
-        np.stack([seen.net_from_cam[slot] for slot in shared]),
-        np.stack([world_from_cam[seen.key(slot)] for slot in shared]),
+        np.stack([seen.net_from_cam[slot] for slot, _ in shared]),
+        np.stack([world_from_cam[key] for _, key in shared]),
         np.zeros(len(shared), dtype=np.intp),
         seen.median_depth,
         ScaleSource.MOTION,

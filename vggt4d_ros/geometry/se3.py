@@ -19,6 +19,10 @@ BODY_FROM_OPTICAL: Array = np.array(
     [[0.0, 0.0, 1.0, 0.0], [-1.0, 0.0, 0.0, 0.0], [0.0, -1.0, 0.0, 0.0], [0.0, 0.0, 0.0, 1.0]]
 )
 BODY_FROM_OPTICAL.flags.writeable = False
+_IDENTITY: Array = np.eye(3)
+_IDENTITY.flags.writeable = False
+_LAST_ROW: Array = np.array([0.0, 0.0, 0.0, 1.0])
+_LAST_ROW.flags.writeable = False
 
 
 def make_transform(rotation: Array, translation: Array) -> Array:
@@ -49,8 +53,8 @@ def is_rigid(transform: Array, tolerance: float = 1e-3) -> NDArray[np.bool_]:
     finite = np.isfinite(transform).all(axis=(-2, -1))
     safe = np.where(finite[..., None, None], transform, np.eye(4))
     rotation = safe[..., :3, :3]
-    error = np.abs(rotation @ np.swapaxes(rotation, -1, -2) - np.eye(3)).max(axis=(-2, -1))
-    last = np.abs(safe[..., 3, :] - np.array([0.0, 0.0, 0.0, 1.0])).max(axis=-1)
+    error = np.abs(rotation @ rotation.swapaxes(-1, -2) - _IDENTITY).max(axis=(-2, -1))
+    last = np.abs(safe[..., 3, :] - _LAST_ROW).max(axis=-1)
     result: NDArray[np.bool_] = (
         finite & (error < tolerance) & (last < tolerance) & (np.linalg.det(rotation) > 0)
     )
@@ -63,9 +67,11 @@ def nearest_rotation(matrix: Array) -> Array:
     Umeyama, PAMI 1991, Lemma: U diag(1, 1, det(U V^T)) V^T of the singular value decomposition.
     """
     left, _, right = np.linalg.svd(matrix)
-    sign = np.ones(matrix.shape[:-1])
-    sign[..., 2] = np.linalg.det(left @ right)
-    result: Array = (left * sign[..., None, :]) @ right
+    result: Array = left @ right
+    mirrored = np.linalg.det(result) < 0
+    if np.any(mirrored):
+        left[..., 2] *= np.where(mirrored, -1.0, 1.0)[..., None]
+        result = left @ right
     return result
 
 
@@ -88,8 +94,16 @@ def matrix_from_quat_xyzw(quat_xyzw: Array) -> Array:
 
 def rotation_vector(rotation: Array) -> Array:
     """Gives axis times angle (..., 3), rad."""
-    flat = Rotation.from_matrix(rotation.reshape(-1, 3, 3)).as_rotvec()
-    return np.asarray(flat.reshape(rotation.shape[:-1]), dtype=np.float64)
+    # of a rotation by angle a about n: R - R^T = 2 sin(a) skew(n), trace = 1 + 2 cos(a)
+    twice = rotation[..., (2, 0, 1), (1, 2, 0)] - rotation[..., (1, 2, 0), (2, 0, 1)]
+    sine = 0.5 * np.sqrt(np.einsum("...i,...i->...", twice, twice))
+    cosine = 0.5 * (np.einsum("...ii->...", rotation) - 1.0)
+    if not np.all(cosine > -0.9):  # near half a turn the difference says nothing of the axis
+        flat = Rotation.from_matrix(rotation.reshape(-1, 3, 3)).as_rotvec()
+        return np.asarray(flat.reshape(rotation.shape[:-1]), dtype=np.float64)
+    angle = np.arctan2(sine, cosine)
+    half = 0.5 * np.where(sine > 1e-8, angle / np.maximum(sine, 1e-8), 1.0)
+    return np.asarray(half[..., None] * twice, dtype=np.float64)
 
 
 def rotation_angle(rotation: Array) -> Array:
@@ -97,8 +111,17 @@ def rotation_angle(rotation: Array) -> Array:
 
     From |R - I|_F = 2 sqrt(2) sin(angle / 2), exact also where the trace is not: near zero.
     """
-    distance = np.linalg.norm(rotation - np.eye(3), axis=(-2, -1))
-    return np.asarray(2.0 * np.arcsin(np.minimum(distance / np.sqrt(8.0), 1.0)), dtype=np.float64)
+    return rotation_angle_between(rotation, _IDENTITY)
+
+
+def rotation_angle_between(one: Array, other: Array) -> Array:
+    """Gives the angle (...) of ``one^T other``, rotations (..., 3, 3), rad in [0, pi].
+
+    Turning both alike leaves |one - other|_F as it is, so the product is never needed.
+    """
+    difference = one - other
+    squares = np.einsum("...ij,...ij->...", difference, difference)
+    return np.asarray(2.0 * np.arcsin(np.minimum(np.sqrt(squares / 8.0), 1.0)), dtype=np.float64)
 
 
 def mean_rotation(rotations: Array, weights: Array | None = None) -> Array:
@@ -121,16 +144,18 @@ def _left_jacobian(vector: Array) -> Array:
     skew = skew_matrix(vector)
     first = np.where(small, 0.5 - angle**2 / 24, (1 - np.cos(safe)) / safe**2)
     second = np.where(small, 1 / 6 - angle**2 / 120, (safe - np.sin(safe)) / safe**3)
-    result: Array = np.eye(3) + first * skew + second * skew @ skew
+    result: Array = _IDENTITY + first * skew + second * skew @ skew
     return result
 
 
 def skew_matrix(vector: Array) -> Array:
     """Gives (..., 3, 3) with ``skew_matrix(a) @ b == cross(a, b)``."""
     x, y, z = vector[..., 0], vector[..., 1], vector[..., 2]
-    zero = np.zeros_like(x)
-    rows = np.stack([zero, -z, y, z, zero, -x, -y, x, zero], axis=-1)
-    return rows.reshape(*vector.shape[:-1], 3, 3)
+    matrix = np.zeros((*vector.shape, 3))
+    matrix[..., 0, 1], matrix[..., 0, 2] = -z, y
+    matrix[..., 1, 0], matrix[..., 1, 2] = z, -x
+    matrix[..., 2, 0], matrix[..., 2, 1] = -y, x
+    return matrix
 
 
 def exp(twist: Array) -> Array:
@@ -143,11 +168,21 @@ def exp(twist: Array) -> Array:
 
 
 def log(transform: Array) -> Array:
-    """Gives the twist (..., 6) of a transform (..., 4, 4); inverse of ``exp`` below pi."""
+    """Gives the twist (..., 6) of a transform (..., 4, 4); inverse of ``exp`` below pi.
+
+    The inverse of the left Jacobian in closed form: Sola et al., eq. 146.
+    """
     vector = rotation_vector(transform[..., :3, :3])
-    jacobian = _left_jacobian(vector)
-    translation = np.linalg.solve(jacobian, transform[..., :3, 3:])[..., 0]
-    return np.concatenate([translation, vector], axis=-1)
+    square = np.einsum("...i,...i->...", vector, vector)
+    small = square < 1e-4
+    safe = np.where(small, 1.0, square)
+    half = 0.5 * np.sqrt(safe)
+    factor = np.where(small, 1 / 12 + square / 720, (1.0 - half / np.tan(half)) / safe)
+    shift = transform[..., :3, 3:]
+    skew = skew_matrix(vector)
+    across = skew @ shift
+    translation = shift - 0.5 * across + factor[..., None, None] * (skew @ across)
+    return np.concatenate([translation[..., 0], vector], axis=-1)
 
 
 def adjoint(a_from_b: Array) -> Array:

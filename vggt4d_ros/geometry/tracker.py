@@ -22,6 +22,7 @@ from vggt4d_ros.geometry.tracked import FIRST_WINDOW, TrackedWindow
 from vggt4d_ros.geometry.uncertainty import ChainCovariance
 
 Key = tuple[int, int]  # (view, stamp_ns): the same frame in every window
+_NO_POINTS: Array = np.zeros((0, 3))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -169,8 +170,7 @@ class Tracker:
             poses, samples = self._before.world_from_cam, self._before.samples
         carried = carried_scale(seen, poses, samples)
         measured = measure_scale(seen, prediction, base_from_cam, odom_from_cam, given)
-        slots = list(zip(*np.nonzero(seen.valid), strict=True))
-        shared = sum(seen.key((int(t), int(v))) in poses for t, v in slots) / len(slots)
+        shared = sum(key in poses for key in seen.keys.values()) / len(seen.keys)
         scale = self._scale.update(
             carried.value if carried.known else None, carried.sigma, measured, shared
         )
@@ -194,34 +194,34 @@ class Tracker:
         """Lays the window over the one before; None where they share no frame."""
         if self._before is None:
             return None
-        sources, targets, xs, ys, weights = [], [], [], [], []
-        for step, view in zip(*np.nonzero(seen.valid), strict=True):
-            slot = (int(step), int(view))
-            key = seen.key(slot)
-            target = self._before.world_from_cam.get(key)
-            if target is None:
-                continue
-            sources.append(local_from_cam[slot])
-            targets.append(target)
-            if slot in seen.samples and key in self._before.samples:
-                old, unit = self._before.samples[key]
-                now = seen.samples[slot]
-                weight = sample_weights(now, scale.value, old, unit)
-                usable = weight > 0
-                source = se3.transform_points(local_from_cam[slot], now.points(scale.value))
-                xs.append(source[usable])
-                ys.append(se3.transform_points(target, old.points(unit))[usable])
-                weights.append(weight[usable])
-        if not sources:
+        before = self._before
+        shared = [(slot, key) for slot, key in seen.keys.items() if key in before.world_from_cam]
+        if not shared:
             return None
+        dense = [(slot, key) for slot, key in shared if slot in seen.samples]
+        xs, ys, weights = [_NO_POINTS], [_NO_POINTS], [_NO_POINTS[:, 0]]
+        for slot, key in dense:
+            if key not in before.samples:
+                continue
+            old, unit = before.samples[key]
+            now = seen.samples[slot]
+            weight = sample_weights(now, scale.value, old, unit)
+            source = se3.transform_points(local_from_cam[slot], now.points(scale.value))
+            target = se3.transform_points(before.world_from_cam[key], old.points(unit))
+            usable = weight > 0
+            if not usable.all():
+                source, target, weight = source[usable], target[usable], weight[usable]
+            xs.append(source)
+            ys.append(target)
+            weights.append(weight)
         return align(
             Overlap(
-                source_from_cam=np.stack(sources),
-                target_from_cam=np.stack(targets),
-                source_points=np.concatenate([np.zeros((0, 3)), *xs]),
-                target_points=np.concatenate([np.zeros((0, 3)), *ys]),
-                weights=np.concatenate([np.zeros(0), *weights]),
-                dense_frames=len(xs),
+                source_from_cam=np.stack([local_from_cam[slot] for slot, _ in shared]),
+                target_from_cam=np.stack([before.world_from_cam[key] for _, key in shared]),
+                source_points=np.concatenate(xs),
+                target_points=np.concatenate(ys),
+                weights=np.concatenate(weights),
+                dense_frames=len(xs) - 1,
             )
         )
 
@@ -240,12 +240,11 @@ class Tracker:
         return before.world_from_base @ base_from_local, f"{gap}: the pose was held over the gap"
 
     def _remember(self, seen: Observation, tracked: TrackedWindow, odom_from_base: Array) -> None:
-        slots = [(int(t), int(v)) for t, v in zip(*np.nonzero(seen.valid), strict=True)]
         newest = _placed(tracked.world_from_base)[-1]
         odom = odom_from_base[newest]
         self._before = _Before(
-            world_from_cam={seen.key(slot): tracked.world_from_cam[slot] for slot in slots},
-            samples={seen.key(s): (d, tracked.scale.value) for s, d in seen.samples.items()},
+            world_from_cam={key: tracked.world_from_cam[slot] for slot, key in seen.keys.items()},
+            samples={seen.keys[s]: (d, tracked.scale.value) for s, d in seen.samples.items()},
             world_from_base=tracked.world_from_base[newest],
             odom_from_base=odom if np.isfinite(odom).all() else None,
         )

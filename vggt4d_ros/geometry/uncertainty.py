@@ -89,12 +89,11 @@ class ChainCovariance:
         fully correlated along the trajectory and not summed link by link.
         """
         result = np.full((len(world_from_base), 6, 6), np.nan)
-        own = self._own()
-        for step in np.flatnonzero(np.isfinite(world_from_base).all(axis=(1, 2))):
-            position = world_from_base[step, :3, 3]
-            chain = covariance_at(self._covariance, self._centre, position)
-            total = chain + own / max(int(cameras[step]), 1)
-            if scale.known:
-                total[:3, :3] += scale.sigma**2 * np.outer(position, position)
-            result[step] = 0.5 * (total + total.T)
+        known = np.flatnonzero(np.isfinite(world_from_base).all(axis=(1, 2)))
+        positions = world_from_base[known, :3, 3]
+        total = covariance_at(self._covariance, self._centre, positions)
+        total += self._own() / np.maximum(cameras[known], 1)[:, None, None]
+        if scale.known:
+            total[:, :3, :3] += scale.sigma**2 * (positions[:, :, None] * positions[:, None])
+        result[known] = 0.5 * (total + total.swapaxes(-1, -2))
         return result
