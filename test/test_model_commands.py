@@ -242,7 +242,7 @@ def test_bench_measures_the_network_and_writes_json(
     tmp_path: Path, saved: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "bench.json"
-    options = ["--grid", "2x3", "--size", "48x64", "--device", "cpu", "--windows", "3"]
+    options = ["--grid", "2x3", "--size", "48x64", "--device", "cpu", "--threads", "1", "--windows", "3"]
 
     status = main(["bench", "model", "--model", str(saved), *options, "--json", str(out)])
 
@@ -255,6 +255,32 @@ def test_bench_measures_the_network_and_writes_json(
     assert set(report["stage_ms_p50"]) >= {"encoder", "cross_view", "cross_time", "heads"}
     assert report["peak_memory_bytes"] > report["weight_bytes"] > 10_000
     assert "ms p50" in capsys.readouterr().out
+
+
+def test_bench_compares_with_windows_run_whole(
+    tmp_path: Path, saved: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "bench.json"
+    options = ["--grid", "3x2", "--size", "48x64", "--device", "cpu", "--threads", "1", "--windows", "4"]
+
+    main(
+        ["bench", "model", "--model", str(saved), *options, "--reference", "2", "--json", str(out)]
+    )
+
+    report = json.loads(out.read_text())
+    naive = report["reference"]
+    assert naive["windows"] == 2
+    assert naive["times_faster"] == pytest.approx(naive["ms_p50"] / report["ms_p50"])
+    # one of three steps is new and decoded: that much less arithmetic, of work that is per frame
+    assert naive["stage_flops"]["encoder"] > 2.9 * report["stage_flops"]["encoder"] > 0
+    assert naive["stage_flops"]["heads"] > 2 * report["stage_flops"]["heads"] > 0
+    assert {"depth", "dynamic", "flow_backward", "rotation_deg"} <= set(
+        naive["largest_differences"]
+    )
+    assert all(error < 1e-3 for error in naive["largest_differences"].values())
+    assert report["peak_flops_per_s"] > 1e8
+    assert 0 < report["trunk_peak_share"] < 10
+    assert "times as long" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

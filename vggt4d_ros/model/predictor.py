@@ -7,9 +7,8 @@ The only place at inference where numpy becomes torch and back.
 
 from __future__ import annotations
 
-import time
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
@@ -19,7 +18,6 @@ from torch import Tensor
 from vggt4d_ros.config import EngineConfig
 from vggt4d_ros.datatypes import (
     Frame,
-    FramePrediction,
     FrameSet,
     LazyImage,
     Prediction,
@@ -30,19 +28,13 @@ from vggt4d_ros.model.encoder import Encoded
 from vggt4d_ros.model.engine import EngineDescription, resolve_steps
 from vggt4d_ros.model.errors import EngineError, OutOfMemory
 from vggt4d_ros.model.memory import memory_in_use
-from vggt4d_ros.model.postprocess import (
-    camera_matrix,
-    frame_prediction,
-    pose_matrix,
-    unusable_pose,
-)
+from vggt4d_ros.model.outcome import to_prediction
 from vggt4d_ros.model.precision import cast_trunk, choose_device, choose_precision
 from vggt4d_ros.model.preprocess import Placement, pad_to, resample, to_rgb
+from vggt4d_ros.model.stage_clock import StageClock
 from vggt4d_ros.model.token_cache import TokenCache
 from vggt4d_ros.model.vggt4d import VGGT4D, ModelOutput
-from vggt4d_ros.model.window_grid import Slot, WindowGrid
-
-STAGES = ("preprocess", "encoder", "cross_view", "cross_time", "heads", "postprocess")
+from vggt4d_ros.model.window_grid import WindowGrid
 
 
 class Predictor:
@@ -87,6 +79,7 @@ class Predictor:
         with _memory_errors(self.device):
             self.model.to(self.device)
         self._cache = TokenCache()
+        self.meter: Callable[[], float] | None = None  # of the stages; None: milliseconds
         if not model.needs_time_branch():
             model.time_branch = False
             self.warnings += ("the time branch's gates are all 0 here: it is skipped, exactly",)
@@ -180,7 +173,7 @@ class Predictor:
             raise
 
     def encode(
-        self, frames: list[tuple[Frame, Placement]], size: int, clock: _Clock
+        self, frames: list[tuple[Frame, Placement]], size: int, clock: StageClock
     ) -> list[Encoded]:
         """Encodes frames in batches of ``size``, or takes them from the last window."""
 
@@ -196,22 +189,6 @@ class Predictor:
                 return self.model.encode(images)
 
         return self._cache.encode(frames, load, encode, size)
-
-
-class _Clock:
-    """Adds up the time of stages, milliseconds; a device is waited for at the end of each."""
-
-    def __init__(self, device: torch.device) -> None:
-        self.stage_ms = dict.fromkeys(STAGES, 0.0)
-        self._wait = torch.cuda.synchronize if device.type == "cuda" else None
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        started = time.perf_counter()
-        yield
-        if self._wait is not None:
-            self._wait()
-        self.stage_ms[name] += (time.perf_counter() - started) * 1e3
 
 
 @contextmanager
@@ -243,42 +220,26 @@ class _Run:
     def __init__(self, predictor: Predictor, window: Window, dense: tuple[int, ...]) -> None:
         self.predictor = predictor
         self.model = predictor.model
-        self.clock = _Clock(predictor.device)
+        self.clock = StageClock(predictor.device, predictor.meter)
         with self.clock.stage("preprocess"):
             patch = self.model.config.patch_size
             self.grid = WindowGrid(window, predictor.image_size, patch)
-        self.window = window
         self.dense = tuple(step for step in dense if step in self.grid.steps)
 
     def prediction(self, points: bool) -> Prediction:
         """Everything, in order."""
-        steps, views = self.window.shape
-        valid = np.zeros((steps, views), dtype=bool)
-        poses = np.full((steps, views, 4, 4), np.nan)
-        intrinsics = np.full((steps, views, 3, 3), np.nan)
-        frames: dict[Slot, FramePrediction] = {}
-        reasons = self.grid.reasons
+        output = None
         if self.grid.frames:
             output = self._forward(points)
-            with self.clock.stage("postprocess"):
-                raw = output.pose_enc[-1][0].double().cpu().numpy()  # (T', V', 9)
-                for slot, placement in self.grid.placements.items():
-                    pose = raw[self.grid.index(slot)]
-                    reason = unusable_pose(pose)
-                    if reason:
-                        reasons[slot] = reason
-                        continue
-                    valid[slot] = True
-                    poses[slot] = pose_matrix(pose)
-                    intrinsics[slot] = camera_matrix(pose, placement)
-                    if slot[0] in self.dense:
-                        frames[slot] = self._frame(output, slot)
-        return Prediction(valid, poses, intrinsics, frames, reasons, self.clock.stage_ms)
+            self.clock.wait()
+        with self.clock.stage("postprocess"):
+            stages = self.clock.stages
+            return to_prediction(output, self.grid, self.dense, self.dense, stages)
 
     def _forward(self, points: bool) -> ModelOutput:
         model, clock, grid = self.model, self.clock, self.grid
         keys = [(frame, grid.placements[slot]) for slot, frame in grid.frames.items()]
-        frames = self.predictor.encode(keys, grid.views_in_window, clock)
+        frames = self.predictor.encode(keys, grid.window_shape[1], clock)
         shape = grid.shape
         with clock.stage("encoder"):
             encoded = grid.assemble(dict(zip(grid.frames, frames, strict=True)))
@@ -291,14 +252,3 @@ class _Run:
         steps = tuple(step - grid.steps[0] for step in self.dense)
         with clock.stage("heads"):
             return model.apply_heads(encoded, taps, shape, valid, steps=steps, points=points)
-
-    def _frame(self, output: ModelOutput, slot: Slot) -> FramePrediction:
-        step, view = self.grid.index(slot)
-        neighbours = tuple((slot[0] + sign, slot[1]) in self.grid.frames for sign in (1, -1))
-        return frame_prediction(
-            output,
-            self.grid.placements[slot],
-            (self.dense.index(slot[0]), view),
-            step,
-            (neighbours[0], neighbours[1]),
-        )

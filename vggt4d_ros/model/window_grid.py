@@ -25,7 +25,7 @@ class WindowGrid:
     def __init__(self, window: Window, target: int, patch: int) -> None:
         self.reasons: dict[Slot, str] = {}
         self.frames: dict[Slot, Frame] = {}
-        self.views_in_window = window.shape[1]
+        self.window_shape = window.shape
         self._patch = patch
         sizes: dict[Slot, tuple[int, int]] = {}
         steps, views = window.shape
