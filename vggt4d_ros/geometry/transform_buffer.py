@@ -32,6 +32,7 @@ class Lookup:
 
     target_from_source: Array  # (N, 4, 4); NaN where not known
     late: NDArray[np.bool_]  # (N,) newer than the newest sample: the answer may yet come
+    lag_s: float  # how much newer than the newest sample the newest stamp is, at most; 0: nothing
     reason: str  # why the first unknown one is unknown; "": all are known
 
     @property
@@ -162,18 +163,17 @@ class TransformBuffer:
         if common is None:
             unknown = np.full((len(stamps), 4, 4), np.nan)
             reason = f"no transforms connect {target} and {source}"
-            return Lookup(unknown, np.zeros(len(stamps), dtype=np.bool_), reason)
-        late = np.zeros(len(stamps), dtype=np.bool_)
-        result = np.broadcast_to(np.eye(4), (len(stamps), 4, 4))
-        reason = ""
-        for child in up[: up.index(common)]:
-            step, is_late, reason = self._step(child, stamps, reason)
-            result, late = step @ result, late | is_late
-        turned = np.broadcast_to(np.eye(4), (len(stamps), 4, 4))
-        for child in down[: down.index(common)]:
-            step, is_late, reason = self._step(child, stamps, reason)
-            turned, late = step @ turned, late | is_late
-        return Lookup(se3.inverse(turned) @ result, late, reason)
+            return Lookup(unknown, np.zeros(len(stamps), dtype=np.bool_), 0.0, reason)
+        common_from_source, late, lag_s, reason = self._climb(up[: up.index(common)], stamps)
+        common_from_target, late_down, lag_down, why = self._climb(
+            down[: down.index(common)], stamps
+        )
+        return Lookup(
+            se3.inverse(common_from_target) @ common_from_source,
+            late | late_down,
+            max(lag_s, lag_down),
+            reason or why,
+        )
 
     def _ancestors(self, frame: str) -> list[str]:
         """The frame, its parent, ... up to the root."""
@@ -182,16 +182,23 @@ class TransformBuffer:
             chain.append(self._edges[chain[-1]].parent)
         return chain
 
-    def _step(
-        self, child: str, stamps: Stamps, reason: str
-    ) -> tuple[Array, NDArray[np.bool_], str]:
-        edge = self._edges[child]
-        poses, late = edge.at(stamps, self._max_gap_ns)
-        lost = np.flatnonzero(~np.isfinite(poses).all(axis=(1, 2)))
-        if len(lost) and not reason:
-            stamp = int(stamps[lost[0]])
-            reason = f"{edge.parent} -> {child}: " + _why(edge.stamps_ns, stamp)
-        return poses, late, reason
+    def _climb(
+        self, children: list[str], stamps: Stamps
+    ) -> tuple[Array, NDArray[np.bool_], float, str]:
+        """Gives the last one's parent from the first one (N, 4, 4), what is late, lag, reason."""
+        result: Array = np.broadcast_to(np.eye(4), (len(stamps), 4, 4))
+        late, lag_s, reason = np.zeros(len(stamps), dtype=np.bool_), 0.0, ""
+        for child in children:
+            edge = self._edges[child]
+            poses, is_late = edge.at(stamps, self._max_gap_ns)
+            result, late = poses @ result, late | is_late
+            if is_late.any():
+                lag_s = max(lag_s, (int(np.max(stamps)) - edge.stamps_ns[-1]) / _SECOND)
+            lost = np.flatnonzero(~np.isfinite(poses).all(axis=(1, 2)))
+            if len(lost) and not reason:
+                why = _why(edge.stamps_ns, int(stamps[lost[0]]))
+                reason = f"{edge.parent} -> {child}: {why}"
+        return result, late, lag_s, reason
 
     def frames(self) -> Iterator[tuple[str, str]]:
         """Gives (parent, child) of every transform that is known."""
