@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 
-from vggt4d_ros.config import Config, config_from_flat, leaves
+from vggt4d_ros.config import Config, config_from_flat, depth_topics, leaves
 from vggt4d_ros.options import ConfigError, check_value
 
 
@@ -41,6 +41,11 @@ def test_every_default_is_allowed_and_described(leaf: object) -> None:
         ({"cameras.names": ["a"], "sync.min_cameras": 2}, "2 for 1 cameras"),
         ({"window.length": 2, "window.stride": 3}, "must not exceed window.length"),
         ({"geometry.range_min": 5.0, "geometry.range_max": 4.0}, "must exceed range_min"),
+        ({"geometry.motion_source": "tf", "tf.mode": "odom_to_base"}, "take another mode"),
+        ({"geometry.motion_source": "odometry", "geometry.odometry_topic": ""}, "needs geometry"),
+        ({"cameras.names": ["a"], "geometry.camera_height_of": "b"}, "'b', not one of"),
+        ({"cameras.names": ["a"], "geometry.depth_topics": ["b=depth"]}, "names 'b', not one of"),
+        ({"cameras.names": ["a"], "geometry.depth_topics": ["depth"]}, "must be camera=topic"),
     ],
 )
 def test_a_wrong_value_is_named_with_what_is_allowed(values: dict[str, object], words: str) -> None:
@@ -54,3 +59,9 @@ def test_a_whole_number_does_for_a_float() -> None:
 
 def test_a_list_of_one_empty_string_is_an_empty_list() -> None:
     assert config_from_flat({"cameras.names": [""]}).cameras.names == ()
+
+
+def test_depth_topics_are_read_by_camera() -> None:
+    values = {"cameras.names": ["a", "b"], "geometry.depth_topics": ["b=/b/depth=raw"]}
+
+    assert depth_topics(config_from_flat(values)) == {"b": "/b/depth=raw"}

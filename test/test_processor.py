@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -21,10 +22,12 @@ from vggt4d_ros.datatypes import (
     Rig,
     Window,
 )
+from vggt4d_ros.geometry.platform_motion import PlatformMotion
+from vggt4d_ros.geometry.scale import GivenScale, ScaleSource
 from vggt4d_ros.model.engine import load_engine
 from vggt4d_ros.model.errors import OutOfMemory
 from vggt4d_ros.model.null import NullPredictor
-from vggt4d_ros.processor import EmptyWindow, Processor, WindowDecoder
+from vggt4d_ros.processor import EmptyWindow, Processor, ScaleHints, WindowDecoder
 from vggt4d_ros.products import view_products
 
 SECOND = 1_000_000_000
@@ -186,3 +189,29 @@ def test_when_not_even_one_step_fits_the_error_comes_through() -> None:
         Processor(engine).process(window([frame(0, 0)], [frame(0, 1)]), Rig((None,)))
 
     assert engine.asked == [2, 1]
+
+
+def test_hints_are_asked_for_the_window_the_network_saw_and_give_the_scale() -> None:
+    rig = Rig((np.eye(4), None))
+    asked: list[Window] = []
+
+    def motion(seen: Window, of: Rig) -> PlatformMotion:
+        asked.append(seen)
+        poses = np.full((*seen.shape, 4, 4), np.nan)
+        return PlatformMotion(poses, Counter({"late": 3}), 0.5, "odom has stopped")
+
+    def given(seen: Window) -> GivenScale:
+        # the null engine's depth goes from 1 to 2; here it is three times that, at half the size
+        depth = np.repeat(np.linspace(3.0, 6.0, 12, dtype=np.float32)[:, None], 16, axis=1)
+        return GivenScale(depth_m={(0, 0): depth})
+
+    processed = Processor(null_engine()).process(
+        window([None, None], [frame(0, 1), None]), rig, ScaleHints(motion, given)
+    )
+
+    assert [seen.shape for seen in asked] == [(1, 2)]
+    assert processed.motion is not None
+    assert "platform motion: 3 of 2 frames: odom has stopped" in processed.warnings
+    assert processed.tracked.scale.source is ScaleSource.GIVEN
+    assert processed.tracked.scale.value == pytest.approx(3.0, rel=0.02)
+    assert "hints" in processed.stage_ms

@@ -116,6 +116,37 @@ class EngineConfig:
 
 @dataclass(frozen=True, slots=True)
 class GeometryConfig:
+    motion_source: str = option(
+        "none",
+        "Where the platform's motion comes from, which gives the scale where the rig does not: "
+        "tf: tf.odom_frame to tf.base_frame, by somebody else; odometry: odometry_topic",
+        choices=("none", "tf", "odometry"),
+    )
+    odometry_topic: str = option("odom", "nav_msgs/Odometry, with motion_source odometry")
+    motion_wait_s: float = option(
+        0.1,
+        "How long a window waits for motion that is late; what has not come then is counted and "
+        "left out",
+        unit="s",
+        minimum=0.0,
+        maximum=10.0,
+        live=True,
+    )
+    camera_height: float = option(
+        0.0,
+        "Height of a camera above flat ground, which gives the scale where neither rig nor motion "
+        "nor depth does; 0: not known",
+        unit="m",
+        minimum=0.0,
+        maximum=1000.0,
+        live=True,
+    )
+    camera_height_of: str = option("", "Name of that camera; empty: the first", live=True)
+    depth_topics: tuple[str, ...] = option(
+        (),
+        "Depth images (REP-118) aligned with a camera's own, which give the scale where neither "
+        "rig nor motion does: camera=topic",
+    )
     allow_unscaled: bool = option(
         False,
         "Publish depth, clouds and poses in network units while no metric scale is known",
@@ -295,8 +326,45 @@ def validate(config: Config) -> None:
             f"window.stride ({config.window.stride}) must not exceed window.length "
             f"({config.window.length}): frames between windows would never be used"
         )
+    _validate_scale_sources(config)
     limits = config.geometry
     if limits.range_max and limits.range_max <= limits.range_min:
         raise ConfigError(
             f"geometry.range_max ({limits.range_max}) must exceed range_min ({limits.range_min})"
         )
+
+
+def _validate_scale_sources(config: Config) -> None:
+    geometry, names = config.geometry, config.cameras.names
+    if geometry.motion_source == "tf" and config.tf.mode == "odom_to_base":
+        raise ConfigError(
+            "geometry.motion_source tf reads the transform that tf.mode odom_to_base publishes; "
+            "take another mode or another source"
+        )
+    if geometry.motion_source == "odometry" and not geometry.odometry_topic:
+        raise ConfigError("geometry.motion_source odometry needs geometry.odometry_topic")
+    if geometry.camera_height_of and geometry.camera_height_of not in names:
+        raise ConfigError(
+            f"geometry.camera_height_of is {geometry.camera_height_of!r}, "
+            f"not one of cameras.names {list(names)}"
+        )
+    for camera in depth_topics(config):
+        if camera not in names:
+            raise ConfigError(
+                f"geometry.depth_topics names {camera!r}, not one of cameras.names {list(names)}"
+            )
+
+
+def depth_topics(config: Config) -> dict[str, str]:
+    """Gives the topic of given depth by camera name.
+
+    Raises:
+        ConfigError: an entry is not of the form camera=topic.
+    """
+    found = {}
+    for entry in config.geometry.depth_topics:
+        camera, _, topic = entry.partition("=")
+        if not camera or not topic:
+            raise ConfigError(f"geometry.depth_topics: {entry!r} must be camera=topic")
+        found[camera] = topic
+    return found

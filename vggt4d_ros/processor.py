@@ -9,10 +9,14 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from vggt4d_ros.datatypes import DecodeError, Frame, FrameSet, Prediction, Rig, Window
 from vggt4d_ros.geometry.camera_info import fit_to_image
+from vggt4d_ros.geometry.given_depth import fit_given
+from vggt4d_ros.geometry.platform_motion import PlatformMotion
+from vggt4d_ros.geometry.scale import GivenScale
 from vggt4d_ros.geometry.tracked import TrackedWindow
 from vggt4d_ros.geometry.tracker import Tracker
 from vggt4d_ros.model.engine import Engine
@@ -31,6 +35,17 @@ class Refusal:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class ScaleHints:
+    """Lengths that somebody else knows; asked for after the network, so that they may come late.
+
+    Each takes the window as the network saw it.
+    """
+
+    motion: Callable[[Window, Rig], PlatformMotion | None] | None = None
+    given: Callable[[Window], GivenScale | None] | None = None  # depth images of any size
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Processed:
     """One window and all that was made of it."""
 
@@ -42,6 +57,7 @@ class Processed:
     refused: tuple[Refusal, ...]  # frames of the window that the network did not see
     is_news: bool  # the window's newest step is still in it; else its results are known already
     warnings: tuple[str, ...]
+    motion: PlatformMotion | None = None  # the platform's own, where it was asked for
 
 
 class EmptyWindow(ValueError):
@@ -71,8 +87,13 @@ class Processor:
         """Forgets the windows before: the next one begins a new trajectory."""
         self._tracker.reset(reason)
 
-    def process(self, window: Window, rig: Rig) -> Processed:
+    def process(self, window: Window, rig: Rig, hints: ScaleHints | None = None) -> Processed:
         """Runs one window.
+
+        Args:
+            window: as the stream gives it.
+            rig: extrinsics.
+            hints: what else says how long things are.
 
         Raises:
             EmptyWindow: nothing in it could be decoded.
@@ -87,9 +108,20 @@ class Processor:
         refused += _cut_off(window, seen, refused)
         is_news = bool(set(seen.sets[-1].stamps_ns) & set(window.sets[-1].stamps_ns))
         clock.skip()
-        tracked = self._tracker.update(seen, prediction, rig)
+        motion = hints.motion(seen, rig) if hints is not None and hints.motion else None
+        given = hints.given(seen) if hints is not None and hints.given else None
+        clock.lap("hints")
+        tracked = self._tracker.update(
+            seen,
+            prediction,
+            rig,
+            odom_from_cam=None if motion is None else motion.odom_from_cam,
+            given=None if given is None else fit_given(given, prediction),
+        )
         clock.lap("geometry")
         stages = {"decode": clock.ms["decode"], **prediction.stage_ms}
+        if hints is not None:
+            stages["hints"] = clock.ms["hints"]
         stages["geometry"] = clock.ms["geometry"]
         return Processed(
             window=seen,
@@ -99,7 +131,8 @@ class Processor:
             stage_ms=stages,
             refused=tuple(refused),
             is_news=is_news,
-            warnings=self._warnings(tracked),
+            warnings=self._warnings(tracked, motion),
+            motion=motion,
         )
 
     def _predict(self, window: Window) -> tuple[Window, Prediction]:
@@ -118,13 +151,14 @@ class Processor:
                 self._max_steps = steps // 2
                 _LOG.warning("%s; windows shrink to %d steps from now on", error, self._max_steps)
 
-    def _warnings(self, tracked: TrackedWindow) -> tuple[str, ...]:
+    def _warnings(self, tracked: TrackedWindow, motion: PlatformMotion | None) -> tuple[str, ...]:
         shrunk = (
             (f"GPU memory ran out: windows are cut to {self._max_steps} steps",)
             if self._max_steps is not None
             else ()
         )
-        return (*self._engine.warnings, *shrunk, *tracked.warnings)
+        told = motion.warnings if motion is not None else ()
+        return (*self._engine.warnings, *shrunk, *told, *tracked.warnings)
 
 
 def _cut_off(window: Window, seen: Window, refused: list[Refusal]) -> list[Refusal]:
