@@ -13,7 +13,7 @@ pytest.importorskip("rclpy")
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from vggt4d_ros.datatypes import DecodeError, LazyImage
-from vggt4d_ros.ros.decode import (
+from vggt4d_ros.messages.decode import (
     calibration_from_msg,
     image_from_compressed_msg,
     image_from_msg,

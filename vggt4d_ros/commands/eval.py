@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -78,6 +77,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def _truth_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--truth", metavar="FILE", help="platform's trajectory, TUM or KITTI")
+    parser.add_argument(
+        "--truth-topic",
+        default="",
+        metavar="TOPIC",
+        help="platform's poses (Odometry, PoseStamped), as truth; default: the best by type",
+    )
     parser.add_argument(
         "--depth-topic",
         action="append",
@@ -202,19 +207,25 @@ def options_of(arguments: argparse.Namespace) -> EvalOptions:
         raise CommandError(f"--real-time must not be negative, got {arguments.real_time:g}")
     if not arguments.truth_tolerance >= 0:
         raise CommandError(f"--truth-tolerance must not be negative: {arguments.truth_tolerance:g}")
-    options = EvalOptions(
+    return EvalOptions(
         config=parameters.config(),
         namespace=arguments.namespace,
         topics=_assignments(arguments.topic, "--topic"),
         depth_topics=_assignments(arguments.depth_topic, "--depth-topic"),
+        truth_file=_path(arguments.truth),
+        truth_topic=arguments.truth_topic,
         truth_tolerance_s=arguments.truth_tolerance,
         real_time_ms=arguments.real_time,
         baselines=not arguments.no_baselines,
         pictures=arguments.pictures,
+        record=_path(arguments.record),
+        rerun=_path(arguments.rerun),
         notes=parameters.notes,
     )
-    paths = {"truth_file": arguments.truth, "record": arguments.record, "rerun": arguments.rerun}
-    return replace(options, **{name: Path(text) for name, text in paths.items() if text})
+
+
+def _path(text: str | None) -> Path | None:
+    return Path(text) if text else None
 
 
 def _assignments(texts: list[str], option: str) -> dict[str, str]:

@@ -104,7 +104,7 @@ def read_parameters(path: Path, namespace: str = "/") -> Parameters:
         raise ConfigError(f"{path}: no ros__parameters for {NODE} (or /**) in it")
     known = {leaf.name for leaf in leaves()}
     strange = sorted(n for n in set(flat) - known if not n.startswith(_NOT_OURS))
-    notes = ()
+    notes: tuple[str, ...] = ()
     if strange:
         notes = (f"{path.name}: unknown parameters, which have no effect: {', '.join(strange)}",)
     return Parameters({name: flat[name] for name in flat if name in known}, notes)

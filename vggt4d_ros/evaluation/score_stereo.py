@@ -76,7 +76,7 @@ def sgbm_depth(left: ViewProducts, right: ViewProducts, baseline: float) -> Map:
     """Depth (H, W) of the left image, NaN where the matcher keeps silent."""
     grey = [cv2.cvtColor(view.frame.image.rgb(), cv2.COLOR_RGB2GRAY) for view in (left, right)]
     width = grey[0].shape[1]
-    matcher = cv2.StereoSGBM_create(
+    matcher = cv2.StereoSGBM.create(
         minDisparity=0,
         numDisparities=max(16, width // 6 // 16 * 16),
         blockSize=_BLOCK,

@@ -68,7 +68,7 @@ class BagSource:
         cameras = self._plan.cameras
         self.report = SourceReport([*options.notes, *self._plan.notes])
         self._buffer = TransformBuffer()
-        self._feeds = [CalibrationFeed() for _ in cameras]
+        self._feeds = [CalibrationFeed(c.info or "no CameraInfo topic") for c in cameras]
         self._frame_ids = [""] * len(cameras)
         self._watches = [CameraWatch(camera.name) for camera in cameras]
         self._depth = {
@@ -146,7 +146,7 @@ class BagSource:
             return Arrival(camera, message.stamp_ns, None, "corrupt_data")
         stamp_ns = ns_from_stamp(content.header.stamp)
         self._frame_ids[camera] = content.header.frame_id
-        encoding = getattr(content, "encoding", None) or getattr(content, "format", "")
+        encoding: str = content.format if source.compressed else content.encoding
         watch.note_image(stamp_ns, message.stamp_ns, encoding)
         try:
             frame = frame_from_msg(

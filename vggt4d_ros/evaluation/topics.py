@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from typing import Any
 
 from vggt4d_ros.config import Config, validate
 from vggt4d_ros.evaluation.bag import Bag, BagError, BagTopic
@@ -59,7 +60,6 @@ class _ImageTopic:
     topic: BagTopic
     encoding: str  # of its first message; for CompressedImage its format
     frame_id: str
-    camera: str = field(default="")
 
     @property
     def is_depth(self) -> bool:
@@ -115,10 +115,9 @@ def _look(bag: Bag, topic: BagTopic) -> _ImageTopic:
     """Reads the first message of an image topic; what cannot be read is no depth image."""
     try:
         for message in bag.messages([topic.name]):
-            content = bag.deserialize(message)
-            encoding = getattr(content, "encoding", None) or getattr(content, "format", "")
-            frame_id: str = content.header.frame_id  # type: ignore[attr-defined]
-            return _ImageTopic(topic, encoding, frame_id)
+            content: Any = bag.deserialize(message)
+            encoding = content.format if topic.type == COMPRESSED else content.encoding
+            return _ImageTopic(topic, encoding, content.header.frame_id)
     except BagError:
         pass
     return _ImageTopic(topic, "", "")

@@ -55,9 +55,14 @@ def camera_topics(config: Config) -> tuple[CameraTopics, ...]:
 
 
 class CalibrationFeed:
-    """The newest CameraInfo of a camera; all but the first of equal ones cost nothing."""
+    """The newest CameraInfo of a camera; all but the first of equal ones cost nothing.
 
-    def __init__(self) -> None:
+    Args:
+        topic: where it comes from, for messages.
+    """
+
+    def __init__(self, topic: str) -> None:
+        self.topic = topic
         self.calibration: Calibration | None = None
         self.needs_rectifying = False
         self.state = "no CameraInfo yet"
@@ -111,7 +116,7 @@ def frame_from_msg(
         DecodeError: it cannot be used; ``cause`` says why.
     """
     if require_info and feed.calibration is None:
-        raise DecodeError("no_camera_info", feed.state)
+        raise DecodeError("no_camera_info", f"{feed.topic}: {feed.state}")
     image = image_from_compressed_msg(message) if compressed else image_from_msg(message)
     calibration = feed.calibration
     if calibration is not None and feed.needs_rectifying:

@@ -15,45 +15,14 @@ from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from vggt4d_ros.config import Config
-from vggt4d_ros.datatypes import DecodeError, Frame
-from vggt4d_ros.geometry.camera_info import Calibration
-from vggt4d_ros.geometry.rectify import Rectifier
+from vggt4d_ros.datatypes import DecodeError
+from vggt4d_ros.messages.camera import CalibrationFeed, CameraTopics, frame_from_msg
+from vggt4d_ros.messages.decode import ns_from_stamp
 from vggt4d_ros.messages.encode import NANOSECONDS
-from vggt4d_ros.ros.decode import (
-    calibration_from_msg,
-    image_from_compressed_msg,
-    image_from_msg,
-    rectified,
-)
-from vggt4d_ros.ros.encode import ns_from_stamp
 from vggt4d_ros.ros.qos import NO_SUBSCRIPTION_EVENTS, OVERRIDABLE, sensor_qos
 from vggt4d_ros.stream.pipeline import StreamPipeline
 
 _RATE_SAMPLES = 30
-_AFTER_STAMP = 12  # CDR: 4 bytes of encapsulation, header.stamp.sec and .nanosec
-
-
-@dataclass(frozen=True, slots=True)
-class CameraTopics:
-    """Topics of one camera, relative names as configured."""
-
-    name: str
-    image: str
-    info: str
-    compressed: bool
-
-
-def camera_topics(config: Config) -> tuple[CameraTopics, ...]:
-    """Topics of each camera by the rules of the ``cameras`` section."""
-    cameras = config.cameras
-    compressed = cameras.transport == "compressed"
-    found = []
-    for index, name in enumerate(cameras.names):
-        image = cameras.image_topics[index] if cameras.image_topics else f"{name}/image_raw"
-        beside = image.rsplit("/", 1)[0] + "/camera_info" if "/" in image else "camera_info"
-        info = cameras.info_topics[index] if cameras.info_topics else beside
-        found.append(CameraTopics(name, image, info, compressed))
-    return tuple(found)
 
 
 @dataclass
@@ -112,20 +81,15 @@ class CameraInput(SimpleFilter):
         self._max_future_ns = round(config.sync.max_future_s * NANOSECONDS)
         self._pipeline = pipeline
         self._clock: Clock = node.get_clock()
-        self._calibration: Calibration | None = None
-        self._info_body = b""
-        self._is_distorted = False
+        self._feed = CalibrationFeed(topics.info)
         self.frame_id = ""
         self.images = Arrivals()
         self.infos = Arrivals()
         self.warning = ""  # the last reason why a frame of this camera was refused
-        self.info_state = "no CameraInfo yet"
-        self._read = image_from_compressed_msg if topics.compressed else image_from_msg
-        topic = f"{topics.image}/compressed" if topics.compressed else topics.image
         self.subscriber = Subscriber(
             node,
             CompressedImage if topics.compressed else Image,
-            topic,
+            topics.subscribed,
             qos_profile=sensor_qos(),
             qos_overriding_options=OVERRIDABLE,
             event_callbacks=NO_SUBSCRIPTION_EVENTS,
@@ -141,44 +105,38 @@ class CameraInput(SimpleFilter):
             event_callbacks=NO_SUBSCRIPTION_EVENTS,
         )
 
+    @property
+    def info_state(self) -> str:
+        """What is known of the camera's intrinsics, in words."""
+        return self._feed.state
+
     def _on_info(self, serialized: bytes) -> None:
         self.infos.note()
         # every image brings a CameraInfo, nearly all say the same: only the stamp differs
-        body = serialized[_AFTER_STAMP:]
-        if body == self._info_body:
+        if not self._feed.is_news(serialized):
             return
-        self._info_body = body
         try:
-            calibration = calibration_from_msg(deserialize_message(serialized, CameraInfo))
+            self._feed.take(deserialize_message(serialized, CameraInfo))
         except ValueError as error:
-            self._calibration, self.info_state = None, f"CameraInfo is not usable: {error}"
             self._warn(f"{self.topics.info}: {error}; predicted intrinsics are used")
-            return
-        if calibration != self._calibration:
-            self._is_distorted = calibration is not None and Rectifier(calibration).needed
-        self._calibration = calibration
-        self.info_state = "calibrated" if calibration else "uncalibrated (K[0] == 0)"
 
     def _on_image(self, message: Image | CompressedImage) -> None:
         self.images.note(len(message.data))
         self.frame_id = message.header.frame_id
-        stamp_ns = ns_from_stamp(message.header.stamp)
         try:
-            self._check_stamp(stamp_ns)
-            if self._require_info and self._calibration is None:
-                raise DecodeError("no_camera_info", f"{self.topics.info}: {self.info_state}")
-            image = self._read(message)
+            self._check_stamp(ns_from_stamp(message.header.stamp))
+            frame = frame_from_msg(
+                message,
+                self._index,
+                self._feed,
+                compressed=self.topics.compressed,
+                require_info=self._require_info,
+                received_ns=time.monotonic_ns(),
+            )
         except DecodeError as error:
             self._pipeline.reject(self._index, error.cause)
             self._warn(f"{self.subscriber.sub.topic_name}: dropped, {error.cause}: {error}")
             return
-        calibration = self._calibration
-        if calibration is not None and self._is_distorted:
-            image = rectified(image, calibration)
-        model = calibration.rectified if calibration is not None else None
-        frame = Frame(
-            self._index, stamp_ns, image, self.frame_id, model, received_ns=time.monotonic_ns()
-        )
         self.signalMessage(frame)
 
     def _check_stamp(self, stamp_ns: int) -> None:

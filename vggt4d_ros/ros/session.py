@@ -13,6 +13,7 @@ from rclpy.lifecycle import LifecycleNode
 
 from vggt4d_ros.config import Config
 from vggt4d_ros.datatypes import Frame, Rig, Window
+from vggt4d_ros.messages.camera import camera_topics
 from vggt4d_ros.messages.encode import NANOSECONDS
 from vggt4d_ros.messages.frames import FrameNames
 from vggt4d_ros.messages.status import (
@@ -25,7 +26,7 @@ from vggt4d_ros.messages.status import (
 from vggt4d_ros.model.engine import Engine
 from vggt4d_ros.msg import WindowStatus
 from vggt4d_ros.processor import EmptyWindow, Processed, Processor, Refusal
-from vggt4d_ros.ros.camera_input import CameraInput, camera_topics
+from vggt4d_ros.ros.camera_input import CameraInput
 from vggt4d_ros.ros.encode import ENCODER, header
 from vggt4d_ros.ros.no_data import NoDataWatch
 from vggt4d_ros.ros.outputs import Outputs
