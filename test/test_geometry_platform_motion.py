@@ -10,7 +10,7 @@ import pytest
 from vggt4d_ros.data.analytic_drive import AnalyticDrive, body_pose, outward_rig
 from vggt4d_ros.datatypes import CameraModel, Rig
 from vggt4d_ros.geometry import se3
-from vggt4d_ros.geometry.platform_motion import window_motion
+from vggt4d_ros.geometry.platform_motion import unknown_motion, window_motion
 from vggt4d_ros.geometry.scale import ScaleSource
 from vggt4d_ros.geometry.tracker import Tracker
 from vggt4d_ros.geometry.transform_buffer import TransformBuffer
@@ -65,6 +65,7 @@ def test_frames_without_a_pose_are_counted_by_cause():
     found = window_motion(drive.window(5), rig, late, **FRAMES)
 
     assert found.unknown == {"late": 1, "no_extrinsics": 4}
+    assert found.newest_unknown == {"late": 1, "no_extrinsics": 1}
     assert found.lag_s == pytest.approx(0.1)
     known = np.isfinite(found.odom_from_cam).all(axis=(2, 3))
     assert known.tolist() == [[True, False]] * 3 + [[False, False]]
@@ -74,6 +75,8 @@ def test_frames_without_a_pose_are_counted_by_cause():
     )
     nothing = window_motion(drive.window(5), rig, TransformBuffer(), **FRAMES)
     assert nothing.unknown == {"missing": 4, "no_extrinsics": 4}
+    told = unknown_motion(drive.window(5), "the odometry's frame is not known")
+    assert told.warnings == ("platform motion: 8 of 8 frames: the odometry's frame is not known",)
 
 
 def test_odometry_of_another_part_of_the_robot_is_carried_to_the_base():

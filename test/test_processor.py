@@ -198,7 +198,7 @@ def test_hints_are_asked_for_the_window_the_network_saw_and_give_the_scale() -> 
     def motion(seen: Window, of: Rig) -> PlatformMotion:
         asked.append(seen)
         poses = np.full((*seen.shape, 4, 4), np.nan)
-        return PlatformMotion(poses, Counter({"late": 3}), 0.5, "odom has stopped")
+        return PlatformMotion(poses, Counter(late=3), Counter(late=1), 0.5, "odom has stopped")
 
     def given(seen: Window) -> GivenScale:
         # the null engine's depth goes from 1 to 2; here it is three times that, at half the size

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 from vggt4d_ros.datatypes import DecodeError, Frame, FrameSet, Prediction, Rig, Window
 from vggt4d_ros.geometry.camera_info import fit_to_image
-from vggt4d_ros.geometry.given_depth import fit_given
+from vggt4d_ros.geometry.given import fit_given
 from vggt4d_ros.geometry.platform_motion import PlatformMotion
 from vggt4d_ros.geometry.scale import GivenScale
 from vggt4d_ros.geometry.tracked import TrackedWindow

@@ -19,6 +19,7 @@ class PlatformMotion:
 
     odom_from_cam: Array  # (T, V, 4, 4) metres, at each frame's own stamp; NaN where not known
     unknown: Counter[str]  # frames without a pose, by cause: late, missing, no_extrinsics
+    newest_unknown: Counter[str]  # of these, frames of the newest step
     lag_s: float  # how far the newest frame is ahead of what has come; 0: not at all
     reason: str  # why the first of them has none; "": all have one
 
@@ -60,17 +61,26 @@ def window_motion(
     stamps = [frame.stamp_ns for slot in slots if (frame := window.frame(*slot)) is not None]
     found = buffer.lookup(fixed_frame, moving_frame, stamps)
     poses = np.full((steps, views, 4, 4), np.nan)
-    unknown: Counter[str] = Counter()
+    causes: dict[tuple[int, int], str] = {}
     reason = found.reason
     for index, (step, view) in enumerate(slots):
         base_from_cam = rig.base_from_cam[view]
         if base_from_cam is None:
-            unknown["no_extrinsics"] += 1
+            causes[step, view] = "no_extrinsics"
             reason = reason or f"the extrinsics of camera {view} are not known"
         elif not found.known[index]:
-            unknown["late" if found.late[index] else "missing"] += 1
+            causes[step, view] = "late" if found.late[index] else "missing"
         else:
             base = found.target_from_source[index]
             base = base if moving_from_base is None else base @ moving_from_base
             poses[step, view] = base @ base_from_cam
-    return PlatformMotion(poses, unknown, found.lag_s, reason)
+    newest = Counter(cause for (step, _), cause in causes.items() if step == steps - 1)
+    return PlatformMotion(poses, Counter(causes.values()), newest, found.lag_s, reason)
+
+
+def unknown_motion(window: Window, reason: str) -> PlatformMotion:
+    """Says that nothing is known of any frame, and why."""
+    count = int(window.valid.sum())
+    newest = len(window.sets[-1].stamps_ns)
+    poses = np.full((*window.shape, 4, 4), np.nan)
+    return PlatformMotion(poses, Counter(missing=count), Counter(missing=newest), 0.0, reason)

@@ -1,6 +1,6 @@
 # Copyright 2026 The vggt4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Depth images of other sensors, brought to the size of the network's outputs."""
+"""Lengths that somebody gives: heights by parameter, depth images of other sensors."""
 
 from __future__ import annotations
 
@@ -10,10 +10,19 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from vggt4d_ros.config import Config
 from vggt4d_ros.datatypes import Prediction
 from vggt4d_ros.geometry.scale import GivenScale
 
 _SHAPE_TOLERANCE = 0.02  # of width over height: depth aligned with an image has its shape
+
+
+def given_heights(config: Config) -> dict[int, float]:
+    """Gives the height above ground (m) by view index that the parameters state, if any."""
+    height, of = config.geometry.camera_height, config.geometry.camera_height_of
+    if not height or not config.cameras.names:
+        return {}
+    return {config.cameras.names.index(of) if of else 0: height}
 
 
 def depth_from_image(image: NDArray[np.generic]) -> NDArray[np.float32]:

@@ -1,6 +1,6 @@
 # Copyright 2026 The vggt4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Depth of other sensors: units, what is unknown, and its size beside the network's."""
+"""Given lengths: units, what is unknown, and the size of depth beside the network's."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
+from vggt4d_ros.config import config_from_flat
 from vggt4d_ros.datatypes import FramePrediction, Prediction
-from vggt4d_ros.geometry.given_depth import depth_from_image, fit_given
+from vggt4d_ros.geometry.given import depth_from_image, fit_given, given_heights
 from vggt4d_ros.geometry.scale import GivenScale
 
 NAN = np.nan
@@ -51,3 +52,15 @@ def test_depth_that_cannot_belong_to_the_image_is_left_out():
     fitted = fit_given(GivenScale({}, {(1, 0): wide, (0, 0): square}), prediction(4, 4))
 
     assert fitted.depth_m == {}  # the one of another shape, the other of a frame without outputs
+
+
+@pytest.mark.parametrize(
+    ("values", "heights"),
+    [
+        ({}, {}),
+        ({"geometry.camera_height": 1.2}, {0: 1.2}),
+        ({"geometry.camera_height": 1.2, "geometry.camera_height_of": "b"}, {1: 1.2}),
+    ],
+)
+def test_a_height_is_that_of_the_named_camera_or_the_first(values, heights):
+    assert given_heights(config_from_flat({"cameras.names": ["a", "b"], **values})) == heights
