@@ -40,8 +40,9 @@ def _pack_image(rgb: NDArray[np.uint8], width: int, height: int) -> Plane:
     if rgb.shape[:2] != (height, width):
         rgb = cv2.resize(rgb, (width, height), interpolation=cv2.INTER_AREA)
     wide = np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2BGRA))  # ten times the speed of numpy's copy
-    packed: Plane = (wide.view("<u4")[..., 0] & np.uint32(0x00FFFFFF)).view(np.float32)
-    return packed
+    packed = wide.view("<u4")[..., 0]
+    packed &= np.uint32(0x00FFFFFF)
+    return packed.view(np.float32)
 
 
 def write_cloud(
@@ -78,13 +79,10 @@ def write_cloud(
     if out is None or out.shape != shape or out.dtype != np.float32 or not out.flags.c_contiguous:
         out = np.empty(shape, dtype=np.float32)
     x, y = ray_factors(model)
-    np.multiply(x, depth, out=out[..., 0])
-    np.multiply(y, depth, out=out[..., 1])
-    out[..., 2] = depth
-    out[..., 3] = _pack_image(rgb, model.width, model.height)
+    planes = [x * depth, y * depth, depth, _pack_image(rgb, model.width, model.height)]
     if velocity is not None:
-        out[..., 4] = velocity[..., 0]
-        out[..., 5] = velocity[..., 1]
-        out[..., 6] = velocity[..., 2]
-    out[..., -1] = confidence
+        planes += cv2.split(velocity)
+    planes.append(confidence)
+    # numpy would write each field on its own, at twice the time
+    cv2.merge([np.asarray(plane, dtype=np.float32) for plane in planes], dst=out)
     return out

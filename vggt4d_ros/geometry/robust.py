@@ -42,10 +42,12 @@ def quantile(values: Array, share: float) -> float:
     Linear between neighbours, as numpy's.
     """
     place = share * (len(values) - 1)
-    low = int(place)
-    high = min(low + 1, len(values) - 1)
-    there = np.partition(values, (low, high))
-    return float(there[low] + (place - low) * (there[high] - there[low]))
+    index = int(place)
+    there = np.partition(values, index)
+    low = float(there[index])
+    if place == index:
+        return low
+    return low + (place - index) * (float(np.min(there[index + 1 :])) - low)
 
 
 def weighted_median(values: Array, weights: Array) -> float:
