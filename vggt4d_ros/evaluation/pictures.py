@@ -169,7 +169,7 @@ def gray_rgb(values: Map, low: float, high: float) -> Rgb:
 
 def _mapped(values: Map, low: float, high: float, colours: int) -> Rgb:
     known = np.isfinite(values)
-    share = (np.where(known, values, low) - low) / max(high - low, 1e-12)
+    share = (np.where(known, values, low).astype(np.float64) - low) / max(high - low, 1e-12)
     bytes_ = np.round(np.clip(share, 0, 1) * 255).astype(np.uint8)
     rgb = np.asarray(cv2.applyColorMap(bytes_, colours), dtype=np.uint8)[..., ::-1]
     return np.where(known[..., None], rgb, np.uint8(0))

@@ -46,6 +46,7 @@ class Replay:
         self._policy = policy
         self._stopwatch = stopwatch
         self._progress = progress
+        self._hints = source.hints()
         self._epoch = pipeline.epoch
         self.images = 0
         self.sync_report: SyncReport | None = None  # of the end
@@ -87,7 +88,8 @@ class Replay:
             self._epoch = window.epoch
             self._processor.reset("the stream started anew")
         try:
-            processed = self._processor.process(window, self._source.rig(window))
+            rig = self._source.rig(window)
+            processed = self._processor.process(window, rig, self._hints)
         except EmptyWindow as empty:
             causes = {refusal.frame: refusal.cause for refusal in empty.refused}
             self.pipeline.drop(window, "undecodable", causes)

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vggt4d_ros.datatypes import Array
+from vggt4d_ros.evaluation.baselines import constant_depth
 from vggt4d_ros.evaluation.metrics.calibration import sparsification
 from vggt4d_ros.evaluation.metrics.depth import DepthAlignment, depth_metrics
 from vggt4d_ros.evaluation.metrics.temporal import temporal_metrics
@@ -100,7 +101,9 @@ class DepthScorer:
     def _score_constant(self, true: Map) -> None:
         if self._baselines is None:
             return
-        flat = np.ones_like(true)
+        if not (np.isfinite(true) & (true > 0)).any():
+            return
+        flat = constant_depth(true)
         for alignment in ("median", "scale_shift"):
             self._baselines.add("depth", alignment, depth_metrics(flat, true, alignment))
 

@@ -8,13 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vggt4d_ros.datatypes import Array, CameraModel, Frame
+from vggt4d_ros.evaluation.baselines import classical_flow
 from vggt4d_ros.evaluation.metrics.flow import flow_metrics
 from vggt4d_ros.evaluation.metrics.mask import mask_metrics
 from vggt4d_ros.evaluation.metrics.scene_flow import scene_flow_metrics
 from vggt4d_ros.evaluation.sources import FrameTruth, Map
 from vggt4d_ros.evaluation.tally import Tally
 from vggt4d_ros.geometry import se3
-from vggt4d_ros.geometry.optical_flow import dis_flow
 from vggt4d_ros.geometry.pinhole import unproject_depth
 from vggt4d_ros.processor import Processed
 from vggt4d_ros.products import ViewProducts
@@ -74,9 +74,9 @@ class MotionScorer:
         if self._zero is not None:
             self._zero.add("flow", "all", flow_metrics(np.zeros_like(true), true))
         if self._dis is not None:
-            height, width = true.shape[:2]
-            found = dis_flow(before.image.rgb(), view.frame.image.rgb(), width, height)
-            self._dis.add("flow", "all", flow_metrics(found, true))
+            images = before.image.rgb(), view.frame.image.rgb()
+            if images[0].shape == images[1].shape == (*true.shape[:2], 3):
+                self._dis.add("flow", "all", flow_metrics(classical_flow(*images), true))
         if dense is None or dense.flow_forward is None or dense.flow_forward.shape != true.shape:
             return {}
         numbers = flow_metrics(dense.flow_forward, true)

@@ -27,6 +27,7 @@ from vggt4d_ros.geometry.transform_buffer import TransformBuffer
 from vggt4d_ros.processor import Processed
 
 DELTAS = ("1f", "1s", "10m")
+_LEAST_PATH_M = 0.01  # of a true path that says anything of a scale
 _MAX_GAP_S = 0.5  # between true poses: nothing is interpolated over more
 
 
@@ -138,6 +139,8 @@ def score_trajectory(
     for alignment in get_args(TrajectoryAlignment):
         if alignment == "none" and not (metric and estimate.metric):
             continue
+        if alignment in ("sim3", "scale") and metric and true.path_m[-1] < _LEAST_PATH_M:
+            continue  # the platform stands still: any scale would do
         numbers = _metrics(found, true, alignment, deltas)
         if numbers is not None:
             metrics.setdefault("trajectory", {})[alignment] = numbers

@@ -19,15 +19,19 @@ from vggt4d_ros.evaluation.depth_truth import DepthTruth
 from vggt4d_ros.evaluation.metrics.trajectory import Trajectory
 from vggt4d_ros.evaluation.options import EvalOptions
 from vggt4d_ros.evaluation.platform_truth import PlatformTruth
+from vggt4d_ros.evaluation.scale_hints import OdometryMotion, given_hints
 from vggt4d_ros.evaluation.sources import Arrival, FrameTruth, SourceReport, TruthCounts
 from vggt4d_ros.evaluation.topics import CameraSource, config_for, plan_topics
+from vggt4d_ros.geometry.platform_motion import PlatformMotion, window_motion
 from vggt4d_ros.geometry.transform_buffer import TransformBuffer
 from vggt4d_ros.messages.camera import CalibrationFeed, frame_from_msg
 from vggt4d_ros.messages.decode import ns_from_stamp
+from vggt4d_ros.processor import ScaleHints
 
 # TF, odometry and depth of an instant are recorded around its images: they are read so much ahead
 _AHEAD_NS = 300_000_000
 _STATIC = "tf_static"
+_GIVEN_TOLERANCE_S = 0.005  # depth that gives the scale is of the image's own instant
 
 
 class BagSource:
@@ -68,6 +72,7 @@ class BagSource:
         cameras = self._plan.cameras
         self.report = SourceReport([*options.notes, *self._plan.notes])
         self._buffer = TransformBuffer()
+        self._bad_messages: dict[str, str] = {}  # topic -> the first one's fault
         self._feeds = [CalibrationFeed(c.info or "no CameraInfo topic") for c in cameras]
         self._frame_ids = [""] * len(cameras)
         self._watches = [CameraWatch(camera.name) for camera in cameras]
@@ -81,6 +86,10 @@ class BagSource:
             self.report.truth["depth"] = TruthCounts(source)
         base = self.config.tf.base_frame
         self._platform = PlatformTruth(self._bag, self._plan.poses, options, base)
+        self._odometry: OdometryMotion | None = None
+        if self._plan.odometry:
+            self._odometry = OdometryMotion(base, self._buffer)
+        self._given = {index: DepthTruth(_GIVEN_TOLERANCE_S) for index in self._plan.given_depth}
         self._take_static()
 
     def _take_static(self) -> None:
@@ -89,7 +98,8 @@ class BagSource:
         seen: set[str] = set()
         try:
             for message in self._bag.messages(names) if names else ():
-                for transform in self._transforms(message):
+                content: Any = self._bag.deserialize(message)
+                for transform in content.transforms:
                     if transform.child_frame_id not in seen:
                         seen.add(transform.child_frame_id)
                         self._add(transform, is_static=True)
@@ -111,7 +121,7 @@ class BagSource:
                 yield from self._deliver(*waiting.popleft())
         while waiting:
             yield from self._deliver(*waiting.popleft())
-        self.report.faults += stream_faults(self._watches)
+        self.report.faults += [*self._bad_messages.values(), *stream_faults(self._watches)]
 
     def _messages(self) -> Iterator[BagMessage]:
         """All messages; damage ends them and is a fault of one line."""
@@ -163,27 +173,25 @@ class BagSource:
 
     def _take(self, message: BagMessage) -> None:
         """Takes what is no image: TF, poses, depth."""
+        topic, plan = message.topic, self._plan
         try:
-            if message.topic in self._plan.tf:
-                is_static = message.topic.endswith(_STATIC)
-                for transform in self._transforms(message):
-                    self._add(transform, is_static=is_static)
-            elif message.topic in self._plan.poses:
-                self._platform.add(message.topic, self._bag.deserialize(message))
-            else:
-                self._take_depth(message)
+            content: Any = self._bag.deserialize(message)
         except BagError as error:
-            self.report.faults.append(str(error))
-
-    def _take_depth(self, message: BagMessage) -> None:
-        content = self._bag.deserialize(message)
+            self._bad_messages.setdefault(topic, str(error))
+            return
+        if topic in plan.tf:
+            for transform in content.transforms:
+                self._add(transform, is_static=topic.endswith(_STATIC))
+        if topic in plan.poses:
+            self._platform.add(topic, content)
+        if topic == plan.odometry and self._odometry is not None:
+            self._odometry.add(content)
         for index, store in self._depth.items():
-            if self._plan.cameras[index].depth == message.topic:
+            if plan.cameras[index].depth == topic:
                 store.add(content)
-
-    def _transforms(self, message: BagMessage) -> list[Any]:
-        content: Any = self._bag.deserialize(message)
-        return list(content.transforms)
+        for index, store in self._given.items():
+            if plan.given_depth[index] == topic:
+                store.add(content)
 
     def _add(self, transform: Any, *, is_static: bool) -> None:
         head, body = transform.header, transform.transform
@@ -207,8 +215,23 @@ class BagSource:
         found = self._buffer.lookup(self.config.tf.base_frame, frame_id, [stamp])
         return found.target_from_source[0] if found.known[0] else None
 
+    def hints(self) -> ScaleHints | None:
+        source = self.config.geometry.motion_source
+        motion = self._odometry if source == "odometry" else None
+        if source == "tf":
+            return given_hints(self.config, self._given, self._motion_of_tf)
+        return given_hints(self.config, self._given, motion)
+
+    def _motion_of_tf(self, window: Window, rig: Rig) -> PlatformMotion:
+        tf = self.config.tf
+        return window_motion(
+            window, rig, self._buffer, fixed_frame=tf.odom_frame, moving_frame=tf.base_frame
+        )
+
     def forget(self) -> None:
         self._buffer.clear()
+        if self._odometry is not None:
+            self._odometry.clear()
 
     def truth(self, frame: Frame) -> FrameTruth | None:
         store = self._depth.get(frame.camera)

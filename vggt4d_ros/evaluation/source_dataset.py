@@ -18,9 +18,11 @@ from vggt4d_ros.datatypes import Array, CameraModel, Frame, LazyImage, Rig, Wind
 from vggt4d_ros.evaluation.metrics.trajectory import Trajectory
 from vggt4d_ros.evaluation.options import EvalOptions
 from vggt4d_ros.evaluation.pose_truth import read_trajectory
+from vggt4d_ros.evaluation.scale_hints import given_hints
 from vggt4d_ros.evaluation.sources import Arrival, FrameTruth, SourceReport, TruthCounts
 from vggt4d_ros.geometry import se3
 from vggt4d_ros.geometry.pinhole import model_from_matrix
+from vggt4d_ros.processor import ScaleHints
 
 # data sets' readers give steps, not stamps: 10 Hz, as KITTI
 PERIOD_NS = 100_000_000
@@ -130,6 +132,10 @@ class DatasetSource:
 
     def rig(self, window: Window) -> Rig:
         return self._rig
+
+    def hints(self) -> ScaleHints | None:
+        """The height of a camera, where the configuration gives one."""
+        return given_hints(self.config)
 
     def forget(self) -> None:
         """Nothing to forget: stamps always rise."""

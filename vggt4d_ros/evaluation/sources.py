@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from vggt4d_ros.config import Config
 from vggt4d_ros.datatypes import Array, Frame, Rig, Window
 from vggt4d_ros.evaluation.metrics.trajectory import Trajectory
+from vggt4d_ros.processor import ScaleHints
 
 Map = NDArray[np.float32]
 
@@ -76,6 +77,10 @@ class Source(Protocol):
 
     def rig(self, window: Window) -> Rig:
         """The extrinsics for a window."""
+        ...
+
+    def hints(self) -> ScaleHints | None:
+        """What else says how long things are, as the configuration has it."""
         ...
 
     def forget(self) -> None:

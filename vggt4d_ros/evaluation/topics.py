@@ -6,10 +6,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from vggt4d_ros.config import Config, validate
+from vggt4d_ros.config import depth_topics as given_depth_topics
 from vggt4d_ros.evaluation.bag import Bag, BagError, BagTopic
 from vggt4d_ros.evaluation.options import EvalOptions, EvaluationError
 from vggt4d_ros.messages.camera import camera_topics, info_beside
@@ -43,13 +44,16 @@ class TopicPlan:
     cameras: tuple[CameraSource, ...]
     tf: tuple[str, ...] = ()  # /tf and /tf_static
     poses: tuple[str, ...] = ()  # Odometry, PoseStamped: the platform, as truth
+    odometry: str = ""  # platform's motion that gives the scale
+    given_depth: dict[int, str] = field(default_factory=dict)  # depth that does, by camera
     left_out: tuple[str, ...] = ()  # image topics that are no camera here, with the reason
     notes: tuple[str, ...] = ()
 
     @property
     def names(self) -> list[str]:
         """All topics that are read."""
-        found = [*self.tf, *self.poses]
+        found = [*self.tf, *self.poses, *([self.odometry] if self.odometry else [])]
+        found += self.given_depth.values()
         for camera in self.cameras:
             found += [name for name in (camera.image, camera.info, camera.depth) if name]
         return list(dict.fromkeys(found))
@@ -84,6 +88,8 @@ def plan_topics(bag: Bag, options: EvalOptions) -> TopicPlan:
         cameras, left_out = _discovered(bag, images)
     cameras, notes = _with_depth(bag, cameras, depth, images, options.depth_topics)
     return TopicPlan(
+        odometry=_odometry_topic(bag, options),
+        given_depth=_given_depth(bag, options, [camera.name for camera in cameras]),
         cameras=cameras,
         tf=tuple(t.name for t in bag.topics if t.type == TF and _is_tf(t.name)),
         poses=tuple(t.name for t in bag.topics if t.type in (ODOMETRY, *POSES) and t.count),
@@ -104,6 +110,38 @@ def config_for(config: Config, cameras: Sequence[CameraSource]) -> Config:
     section = replace(section, info_topics=tuple(c.info or info_beside(c.image) for c in cameras))
     found = replace(config, cameras=section)
     validate(found)
+    return found
+
+
+def _odometry_topic(bag: Bag, options: EvalOptions) -> str:
+    """The topic that ``geometry.motion_source`` odometry reads.
+
+    Raises:
+        BagError: it is not in the bag.
+    """
+    geometry = options.config.geometry
+    if geometry.motion_source != "odometry":
+        return ""
+    name = _absolute(geometry.odometry_topic, options.namespace)
+    if not any(topic.name == name and topic.type == ODOMETRY for topic in bag.topics):
+        there = ", ".join(topic.name for topic in bag.topics if topic.type == ODOMETRY)
+        raise BagError(f"{bag.path}: no Odometry topic {name} in it; it has {there or 'none'}")
+    return name
+
+
+def _given_depth(bag: Bag, options: EvalOptions, names: Sequence[str]) -> dict[int, str]:
+    """The topics of ``geometry.depth_topics``, by camera.
+
+    Raises:
+        BagError: one is not in the bag.
+    """
+    found = {}
+    for camera, topic in given_depth_topics(options.config).items():
+        name = _absolute(topic, options.namespace)
+        if not _if_there(bag, name):
+            raise BagError(f"{bag.path}: no depth topic {name} (geometry.depth_topics) in it")
+        if camera in names:
+            found[names.index(camera)] = name
     return found
 
 
