@@ -39,7 +39,17 @@ def notices_of(
         notices.append(scale.reason)
     if started not in ("", FIRST_WINDOW):
         notices.append(f"a trajectory starts: {started}")
-    notices += _of_rig(seen, placed, depth_m)
+    notices += [
+        f"the network contradicts the extrinsics of {seen.names[view]}: "
+        f"{metres:.2g} m, {math.degrees(radians):.1f} degrees"
+        for view, (metres, radians) in contradictions(seen, scale, placed).items()
+    ]
+    unknown = {seen.names[view] for _, view in seen.predicted_intrinsics}
+    if unknown:
+        notices.append(
+            f"no usable CameraInfo of {', '.join(sorted(unknown))}: the network's own field of "
+            "view is used"
+        )
     if not 1 / _FOCAL < _or(seen.focal_ratio, 1.0) < _FOCAL:
         notices.append(
             f"the network sees a focal length {seen.focal_ratio:.2f} times that of CameraInfo"
@@ -53,16 +63,15 @@ def notices_of(
     return tuple(notices)
 
 
-def _of_rig(seen: Observation, placed: Placed, depth_m: float) -> list[str]:
-    """Names the cameras that are not where their extrinsics say."""
+def contradictions(
+    seen: Observation, scale: ScaleEstimate, placed: Placed
+) -> dict[int, tuple[float, float]]:
+    """Gives view -> m, rad of the cameras that are not where their extrinsics say."""
+    depth_m = seen.median_depth * scale.value
     metres, radians = placed.camera_residual_m, placed.camera_residual_rad
     with np.errstate(invalid="ignore"):
         bad = (radians > _RIG_RESIDUAL_RAD) | (metres > _RIG_RESIDUAL_PER_DEPTH * depth_m)
-    return [
-        f"the network contradicts the extrinsics of {seen.names[view]}: "
-        f"{metres[view]:.2g} m, {math.degrees(radians[view]):.1f} degrees"
-        for view in np.flatnonzero(bad)
-    ]
+    return {int(view): (float(metres[view]), float(radians[view])) for view in np.flatnonzero(bad)}
 
 
 def _is_bad(alignment: Alignment, depth_m: float) -> bool:

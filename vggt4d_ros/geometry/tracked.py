@@ -39,5 +39,6 @@ class TrackedWindow:
     alignment: Alignment | None  # to the window before; None where a trajectory starts
     rig_residual_m: float  # RMS of the cameras against the extrinsics; NaN: fewer than two
     rig_residual_rad: float
+    contradicted: dict[int, tuple[float, float]]  # view -> m, rad: not where its extrinsics say
     started: str  # why a trajectory starts with this window; "": it goes on
     warnings: tuple[str, ...]

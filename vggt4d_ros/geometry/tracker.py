@@ -12,7 +12,7 @@ import numpy as np
 from vggt4d_ros.datatypes import Array, Prediction, Rig, Window
 from vggt4d_ros.geometry import se3
 from vggt4d_ros.geometry.align import Alignment, Overlap, align
-from vggt4d_ros.geometry.notices import notices_of
+from vggt4d_ros.geometry.notices import contradictions, notices_of
 from vggt4d_ros.geometry.observation import DepthSamples, Observation, observe, sample_weights
 from vggt4d_ros.geometry.platform import Platform, rig_matrix, turned_only
 from vggt4d_ros.geometry.scale import GivenScale, ScaleEstimate, no_scale
@@ -149,6 +149,7 @@ class Tracker:
             alignment=alignment,
             rig_residual_m=placed.residual_m,
             rig_residual_rad=placed.residual_rad,
+            contradicted=contradictions(seen, scale, placed),
             started=started,
             warnings=notices_of(seen, scale, alignment, placed, started),
         )
@@ -267,6 +268,7 @@ class Tracker:
             alignment=None,
             rig_residual_m=math.nan,
             rig_residual_rad=math.nan,
+            contradicted={},
             started="",
             warnings=("no usable pose in the window",),
         )

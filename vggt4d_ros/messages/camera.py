@@ -66,12 +66,15 @@ class CalibrationFeed:
         self.calibration: Calibration | None = None
         self.needs_rectifying = False
         self.state = "no CameraInfo yet"
+        self.refused = 0  # messages that were of no use
+        self._is_refused = False  # the newest one
         self._body = b""
 
     def is_news(self, serialized: bytes) -> bool:
         """Whether a serialized CameraInfo says anything but the one before: stamps aside."""
         body = bytes(serialized[_AFTER_STAMP:])
         if body == self._body:
+            self.refused += self._is_refused
             return False
         self._body = body
         return True
@@ -86,7 +89,10 @@ class CalibrationFeed:
             calibration = calibration_from_msg(message)
         except ValueError as error:
             self.calibration, self.state = None, f"CameraInfo is not usable: {error}"
+            self._is_refused = True
+            self.refused += 1
             raise
+        self._is_refused = False
         if calibration != self.calibration:
             self.needs_rectifying = calibration is not None and Rectifier(calibration).needed
         self.calibration = calibration

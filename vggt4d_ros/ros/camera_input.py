@@ -110,6 +110,11 @@ class CameraInput(SimpleFilter):
         """What is known of the camera's intrinsics, in words."""
         return self._feed.state
 
+    @property
+    def infos_refused(self) -> int:
+        """How many CameraInfo messages were of no use."""
+        return self._feed.refused
+
     def _on_info(self, serialized: bytes) -> None:
         self.infos.note()
         # every image brings a CameraInfo, nearly all say the same: only the stamp differs

@@ -24,6 +24,7 @@ from vggt4d_ros.options import ConfigError
 from vggt4d_ros.ros import params
 from vggt4d_ros.ros.camera_input import CameraInput
 from vggt4d_ros.ros.diagnostics import Diagnostics
+from vggt4d_ros.ros.motion import MotionInput
 from vggt4d_ros.ros.outputs import Outputs
 from vggt4d_ros.ros.services import SavedCloud, ServiceError, add_services
 from vggt4d_ros.ros.session import Session
@@ -51,6 +52,7 @@ class _Configured:
     engine: Engine
     outputs: Outputs
     tree: FrameTree
+    motion: MotionInput | None  # from configure on: static transforms come but once
 
 
 class Vggt4dNode(LifecycleNode):
@@ -151,7 +153,11 @@ class Vggt4dNode(LifecycleNode):
             self.get_logger().warning(warning)
         tree = FrameTree(self, self.config.tf)
         undo.callback(tree.close)
-        return _Configured(engine, Outputs(self, names), tree)
+        motion = None
+        if self.config.geometry.motion_source != "none":
+            motion = MotionInput(self, self.config, tree)
+            undo.callback(motion.close)
+        return _Configured(engine, Outputs(self, names), tree, motion)
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Subscribes to the cameras and starts the worker."""
@@ -165,6 +171,7 @@ class Vggt4dNode(LifecycleNode):
                 engine=configured.engine,
                 outputs=configured.outputs,
                 tree=configured.tree,
+                motion=configured.motion,
                 on_window=self._diagnostics.note_window,
                 on_fatal=self._on_fatal,
             )
@@ -225,6 +232,8 @@ class Vggt4dNode(LifecycleNode):
         configured, self._configured = self._configured, None
         if configured is not None:
             configured.outputs.close()
+            if configured.motion is not None:
+                configured.motion.close()
             configured.tree.close()
             configured.engine.close()
 

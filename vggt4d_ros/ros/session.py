@@ -13,6 +13,8 @@ from rclpy.lifecycle import LifecycleNode
 
 from vggt4d_ros.config import Config
 from vggt4d_ros.datatypes import Frame, Rig, Window
+from vggt4d_ros.geometry.given import given_heights
+from vggt4d_ros.geometry.scale import GivenScale
 from vggt4d_ros.messages.camera import camera_topics
 from vggt4d_ros.messages.encode import NANOSECONDS
 from vggt4d_ros.messages.frames import FrameNames
@@ -25,9 +27,11 @@ from vggt4d_ros.messages.status import (
 )
 from vggt4d_ros.model.engine import Engine
 from vggt4d_ros.msg import WindowStatus
-from vggt4d_ros.processor import EmptyWindow, Processed, Processor, Refusal
+from vggt4d_ros.processor import EmptyWindow, Processed, Processor, Refusal, ScaleHints
 from vggt4d_ros.ros.camera_input import CameraInput
 from vggt4d_ros.ros.encode import ENCODER, header
+from vggt4d_ros.ros.given_depth import GivenDepthInput
+from vggt4d_ros.ros.motion import MotionInput
 from vggt4d_ros.ros.no_data import NoDataWatch
 from vggt4d_ros.ros.outputs import Outputs
 from vggt4d_ros.ros.services import SavedCloud, ServiceError, write_cloud_file
@@ -45,7 +49,7 @@ class Session:
     Args:
         node: owner of subscriptions and timers.
         config: as it was configured; ``apply`` takes live changes.
-        engine, outputs, tree: made at configure, outlive the session.
+        engine, outputs, tree, motion: made at configure, outlive the session.
         on_window: called after each finished window.
         on_fatal: called when the worker has died.
     """
@@ -58,6 +62,7 @@ class Session:
         engine: Engine,
         outputs: Outputs,
         tree: FrameTree,
+        motion: MotionInput | None,
         on_window: Callable[[], None],
         on_fatal: Callable[[], None],
     ) -> None:
@@ -66,6 +71,8 @@ class Session:
         self._engine = engine
         self._outputs = outputs
         self._tree = tree
+        self.motion = motion
+        self.without_extrinsics: tuple[str, ...] = ()  # frames of cameras, in the newest window
         self._on_window = on_window
         self._on_fatal = on_fatal
         self._frames = FrameNames("", "")
@@ -74,12 +81,14 @@ class Session:
         self.last_status: WindowStatus | None = None
         self._timers: list[object] = []
         self.cameras: list[CameraInput] = []
+        self.given_depth: GivenDepthInput | None = None
         self.pipeline = StreamPipeline(len(config.cameras.names), config.sync, config.window)
         self._processor = Processor(engine)
         self._worker = Worker(
             pipeline=self.pipeline,
             processor=self._processor,
             rig=self._rig,
+            hints=ScaleHints(motion.of_window if motion is not None else None, self._given),
             wanted=self._is_wanted,
             publish=self._on_processed,
             on_empty=self._on_empty_window,
@@ -97,6 +106,7 @@ class Session:
             camera = CameraInput(self._node, index, topics, config, self.pipeline)
             camera.registerCallback(self._on_frame)
             self.cameras.append(camera)
+        self.given_depth = GivenDepthInput(self._node, config)
         self._watch = NoDataWatch(self._node, self.cameras, self.pipeline, config.window.length)
         # deadlines and reports go by time that passes also when a simulated clock stands still
         steady = Clock(clock_type=ClockType.STEADY_TIME)
@@ -110,6 +120,8 @@ class Session:
             self._node.destroy_timer(timer)
         for camera in self.cameras:
             camera.close()
+        if self.given_depth is not None:
+            self.given_depth.close()
 
     def start(self) -> None:
         """Lets the worker take windows."""
@@ -118,6 +130,8 @@ class Session:
     def apply(self, config: Config) -> None:
         """Takes live parameters."""
         self._config = config
+        if self.motion is not None:
+            self.motion.wait_s = config.geometry.motion_wait_s
 
     def stop(self, timeout_s: float) -> bool:
         """Ends the stream and publishes the final counts; whether the worker has ended too."""
@@ -138,6 +152,8 @@ class Session:
         jump = self.pipeline.receive(frame)
         if jump is not None:
             self._tree.forget()
+            if self.motion is not None:
+                self.motion.forget()
             self._node.get_logger().warning(
                 f"time jumped back by {(jump.from_ns - jump.to_ns) / NANOSECONDS:.3f} s: "
                 "the window is cleared and a new trajectory begins"
@@ -181,7 +197,18 @@ class Session:
         return listened or self._config.tf.mode != "none"
 
     def _rig(self, window: Window) -> Rig:
-        return self._tree.rig([camera.frame_id for camera in self.cameras])
+        rig = self._tree.rig([camera.frame_id for camera in self.cameras])
+        self.without_extrinsics = tuple(
+            camera.frame_id or camera.topics.name
+            for camera, pose in zip(self.cameras, rig.base_from_cam, strict=True)
+            if pose is None
+        )
+        return rig
+
+    def _given(self, window: Window) -> GivenScale | None:
+        heights = given_heights(self._config)
+        depth = self.given_depth.of_window(window) if self.given_depth is not None else {}
+        return GivenScale(heights, depth) if heights or depth else None
 
     def _on_processed(self, processed: Processed, wait_ms: float) -> None:
         timer = StageTimer(processed, wait_ms)

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from geometry_msgs.msg import TransformStamped
@@ -50,6 +50,17 @@ class FrameTree:
     def _own_name(self, suffix: str) -> str:
         """A frame of this node alone, for what must not be taken for the robot's own."""
         return f"{self._node.get_name()}_{suffix}"
+
+    def on_transforms(
+        self, observer: Callable[[Sequence[TransformStamped], bool], None] | None
+    ) -> None:
+        """Has ``observer`` told of what comes on /tf and /tf_static (True), before it is used."""
+        self._listener.observer = observer
+
+    def newest(self, target: str, source: str) -> Array | None:
+        """Target_from_source (4, 4) by what TF says now; None where it does not."""
+        found = self._lookup(target, source)
+        return None if found is None else found[0]
 
     def forget(self) -> None:
         """Drops the transforms from before a time jump; static ones stay."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from geometry_msgs.msg import TransformStamped
 from rclpy.node import Node
@@ -28,6 +28,8 @@ class WatchingListener(TransformListener):
         self._own_children: set[str] = set()
         self._foreign: dict[str, tuple[str, float]] = {}  # child -> parent, until (monotonic s)
         self.static_messages = 0  # on /tf_static so far
+        # told of all transforms and whether they are static, on the executor's thread
+        self.observer: Callable[[Sequence[TransformStamped], bool], None] | None = None
         super().__init__(buffer, node)
 
     def remember_own(self, transform: TransformStamped) -> None:
@@ -43,11 +45,15 @@ class WatchingListener(TransformListener):
     def callback(self, data: TFMessage) -> None:
         """Takes a message of /tf."""
         self._watch(data.transforms, time.monotonic() + _OWNER_SILENT_S)
+        if self.observer is not None:
+            self.observer(data.transforms, False)
         super().callback(data)
 
     def static_callback(self, data: TFMessage) -> None:
         """Takes a message of /tf_static, which holds for good."""
         self._watch(data.transforms, math.inf)
+        if self.observer is not None:
+            self.observer(data.transforms, True)
         super().static_callback(data)
         self.static_messages += 1
 

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 
 from vggt4d_ros.datatypes import Rig, Window
-from vggt4d_ros.processor import EmptyWindow, Processed, Processor
+from vggt4d_ros.processor import EmptyWindow, Processed, Processor, ScaleHints
 from vggt4d_ros.stream.pipeline import StreamPipeline
 
 _LOG = logging.getLogger(__name__)
@@ -23,6 +23,7 @@ class Worker:
         pipeline: where windows come from and where their end is told.
         processor: the network and the tracker; touched by this thread alone.
         rig: gives the extrinsics for a window, at the time it is worked on.
+        hints: what else says how long things are.
         wanted: whether anybody wants results now; else windows are dropped as ``unwanted``.
         publish: takes each result on this thread; ``wait_ms`` is how long the window's newest
             frame had waited for the network.
@@ -36,6 +37,7 @@ class Worker:
         pipeline: StreamPipeline,
         processor: Processor,
         rig: Callable[[Window], Rig],
+        hints: ScaleHints,
         wanted: Callable[[], bool],
         publish: Callable[[Processed, float], None],
         on_empty: Callable[[EmptyWindow], None],
@@ -44,6 +46,7 @@ class Worker:
         self._pipeline = pipeline
         self._processor = processor
         self._rig = rig
+        self._hints = hints
         self._wanted = wanted
         self._publish = publish
         self._on_empty = on_empty
@@ -79,7 +82,7 @@ class Worker:
         received = [f.received_ns for f in window.sets[-1].frames if f is not None]
         wait_ms = (time.monotonic_ns() - max(received)) / 1e6
         try:
-            processed = self._processor.process(window, self._rig(window))
+            processed = self._processor.process(window, self._rig(window), self._hints)
         except EmptyWindow as empty:
             causes = {refusal.frame: refusal.cause for refusal in empty.refused}
             self._pipeline.drop(window, "undecodable", causes)

@@ -1,0 +1,111 @@
+# Copyright 2026 The vggt4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Depth images of other sensors, which say how long things are."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections import Counter, deque
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rclpy.node import Node
+from sensor_msgs.msg import Image
+
+from vggt4d_ros.config import Config, depth_topics
+from vggt4d_ros.datatypes import Window
+from vggt4d_ros.geometry.given import depth_from_image
+from vggt4d_ros.messages.encode import NANOSECONDS
+from vggt4d_ros.ros.encode import ns_from_stamp
+from vggt4d_ros.ros.qos import NO_SUBSCRIPTION_EVENTS, OVERRIDABLE, sensor_qos
+
+_KEPT = 30  # images per camera: the network may be a second behind
+_TYPES: dict[str, np.dtype[Any]] = {"32FC1": np.dtype(np.float32), "16UC1": np.dtype(np.uint16)}
+
+
+class GivenDepthInput:
+    """Hears depth images on the executor's thread, gives them on the worker's.
+
+    Args:
+        node: owner of the subscriptions.
+        config: geometry.depth_topics; sync.tolerance_s is how far stamps may lie apart.
+    """
+
+    def __init__(self, node: Node, config: Config) -> None:
+        self._node = node
+        self._tolerance_ns = round(config.sync.tolerance_s * NANOSECONDS)
+        self._lock = threading.Lock()
+        self._images: dict[int, deque[tuple[int, Image]]] = {}
+        self.refused: Counter[str] = Counter()  # images that are no depth, by reason
+        self._subscriptions = []
+        for camera, topic in depth_topics(config).items():
+            view = config.cameras.names.index(camera)
+            self._images[view] = deque(maxlen=_KEPT)
+            subscription = node.create_subscription(
+                Image,
+                topic,
+                partial(self._on_image, view),
+                sensor_qos(5),
+                qos_overriding_options=OVERRIDABLE,
+                event_callbacks=NO_SUBSCRIPTION_EVENTS,
+            )
+            self._subscriptions.append(subscription)
+
+    def _on_image(self, view: int, message: Image) -> None:
+        with self._lock:
+            self._images[view].append((ns_from_stamp(message.header.stamp), message))
+
+    def of_window(self, window: Window) -> dict[tuple[int, int], NDArray[np.float32]]:
+        """Gives the depth (H, W) in metres of the newest step's frames, as far as it has come."""
+        step = window.shape[0] - 1
+        found = {}
+        for view in self._images:
+            frame = window.frame(step, view)
+            message = None if frame is None else self._nearest(view, frame.stamp_ns)
+            if message is None:
+                continue
+            try:
+                found[step, view] = depth_from_msg(message)
+            except ValueError as error:
+                self.refused[str(error)] += 1
+                self._node.get_logger().warning(
+                    f"given depth is not used: {error}", throttle_duration_sec=5.0
+                )
+        return found
+
+    def _nearest(self, view: int, stamp_ns: int) -> Image | None:
+        with self._lock:
+            known = list(self._images[view])
+        if not known:
+            return None
+        stamp, message = min(known, key=lambda entry: abs(entry[0] - stamp_ns))
+        return message if abs(stamp - stamp_ns) <= self._tolerance_ns else None
+
+    def close(self) -> None:
+        """Ends the subscriptions."""
+        for subscription in self._subscriptions:
+            self._node.destroy_subscription(subscription)
+
+
+def depth_from_msg(message: Image) -> NDArray[np.float32]:
+    """Gives metres (H, W), NaN where unknown, of a REP-118 depth image.
+
+    Raises:
+        ValueError: another encoding, or data that do not fit the header.
+    """
+    kind = _TYPES.get(message.encoding)
+    if kind is None:
+        raise ValueError(f"encoding {message.encoding!r}; known: {', '.join(_TYPES)}")
+    height, width, step = message.height, message.width, message.step
+    if not height or not width or step < width * kind.itemsize or step % kind.itemsize:
+        raise ValueError(f"{width}x{height} {message.encoding} with step {step}")
+    if len(message.data) < height * step:
+        raise ValueError(f"{len(message.data)} bytes of data for {height} lines x step {step}")
+    if bool(message.is_bigendian) != (sys.byteorder == "big"):
+        kind = kind.newbyteorder()
+    rows = np.frombuffer(message.data, kind, count=height * step // kind.itemsize)
+    pixels = rows.reshape(height, step // kind.itemsize)[:, :width]
+    return depth_from_image(pixels.astype(kind.newbyteorder("="), copy=False))
