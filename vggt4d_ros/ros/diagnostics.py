@@ -1,19 +1,20 @@
 # Copyright 2026 The vggt4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""/diagnostics: inputs, windows and metric scale, once a second."""
+"""/diagnostics: inputs, windows, scale, extrinsics and platform motion, once a second."""
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from diagnostic_msgs.msg import DiagnosticStatus
 from diagnostic_updater import DiagnosticStatusWrapper, Updater
 from rclpy.node import Node
 
 from vggt4d_ros.msg import WindowStatus
-from vggt4d_ros.ros.camera_input import CameraInput
+from vggt4d_ros.ros.session import Session
 
 _SCALE_SOURCES = {
     WindowStatus.SCALE_NONE: "none",
@@ -25,30 +26,29 @@ _STALE_SECONDS = 2.0
 
 
 class Diagnostics:
-    """Three tasks of a diagnostic_updater.
+    """Tasks of a diagnostic_updater.
 
     Args:
         node: owner of the publisher and the timer.
         hardware_id: what the reports are about.
-        cameras: gives the inputs, empty while the node is not active.
-        last_status: gives the newest WindowStatus.
+        session: gives what runs, None while the node is not active.
     """
 
     def __init__(
         self,
         node: Node,
         hardware_id: str,
-        cameras: Callable[[], Sequence[CameraInput]],
-        last_status: Callable[[], WindowStatus | None],
+        session: Callable[[], Session | None],
     ) -> None:
-        self._cameras = cameras
-        self._last_status = last_status
+        self._session = session
         self._window_walls: deque[float] = deque(maxlen=30)
         self._updater = Updater(node)
         self._updater.setHardwareID(hardware_id)
         self._updater.add("inputs", self._inputs)
         self._updater.add("windows", self._windows)
         self._updater.add("metric scale", self._scale)
+        self._updater.add("extrinsics", self._extrinsics)
+        self._updater.add("platform motion", self._motion)
 
     def begin(self) -> None:
         """Forgets the windows of an earlier activation."""
@@ -59,28 +59,34 @@ class Diagnostics:
         self._window_walls.append(time.monotonic())
 
     def _inputs(self, status: DiagnosticStatusWrapper) -> DiagnosticStatusWrapper:
-        cameras = self._cameras()
+        session = self._session()
+        cameras = session.cameras if session is not None else []
+        bad_infos = [c.topics.name for c in cameras if c.infos_refused]
         silent = [c.topics.name for c in cameras if c.images.age_s > _STALE_SECONDS]
         for camera in cameras:
             images = camera.images
             status.add(
                 camera.topics.name,
                 f"{images.rate_hz:.1f} Hz, {images.count} images; {camera.info_state}"
+                + (f" ({camera.infos_refused} refused)" if camera.infos_refused else "")
                 + (f"; last refused: {camera.warning}" if camera.warning else ""),
             )
         if not cameras:
             status.summary(DiagnosticStatus.OK, "not active")
         elif silent:
             status.summary(DiagnosticStatus.WARN, "no images from " + ", ".join(silent))
+        elif bad_infos:
+            status.summary(DiagnosticStatus.WARN, "CameraInfo refused of " + ", ".join(bad_infos))
         else:
             status.summary(DiagnosticStatus.OK, f"{len(cameras)} cameras")
         return status
 
     def _windows(self, status: DiagnosticStatusWrapper) -> DiagnosticStatusWrapper:
-        last = self._last_status()
-        if not self._cameras():
+        session = self._session()
+        if session is None:
             status.summary(DiagnosticStatus.OK, "not active")
             return status
+        last = session.last_status
         if last is None or not self._window_walls:
             status.summary(DiagnosticStatus.WARN, "no window yet")
             return status
@@ -104,7 +110,8 @@ class Diagnostics:
         return status
 
     def _scale(self, status: DiagnosticStatusWrapper) -> DiagnosticStatusWrapper:
-        last = self._last_status()
+        session = self._session()
+        last = session.last_status if session is not None else None
         if last is None:
             status.summary(DiagnosticStatus.OK, "no window yet")
             return status
@@ -125,4 +132,45 @@ class Diagnostics:
             status.summary(DiagnosticStatus.OK, _SCALE_SOURCES[last.scale_source])
         for index, warning in enumerate(last.warnings):
             status.add(f"warning {index}", warning)
+        return status
+
+    def _extrinsics(self, status: DiagnosticStatusWrapper) -> DiagnosticStatusWrapper:
+        session = self._session()
+        rig = session.rig_report if session is not None else None
+        if rig is None:
+            status.summary(DiagnosticStatus.OK, "no window yet")
+            return status
+        status.add("residual", f"{rig.residual_m:.3g} m, {rig.residual_rad:.3g} rad")
+        for name in rig.missing:
+            status.add(name, f"TF does not say where it is on {rig.base_frame}")
+        for name, (metres, radians) in rig.contradicted.items():
+            status.add(
+                name,
+                f"the network sees it {metres:.2g} m and {math.degrees(radians):.1f} degrees away "
+                f"from there, in {rig.contradictions[name]} windows so far",
+            )
+        if rig.contradicted:
+            names = ", ".join(rig.contradicted)
+            status.summary(DiagnosticStatus.WARN, f"the network contradicts TF: {names}")
+        elif rig.missing:
+            names = ", ".join(rig.missing)
+            status.summary(DiagnosticStatus.WARN, f"no extrinsics: {names}")
+        else:
+            status.summary(DiagnosticStatus.OK, "all cameras are where TF says")
+        return status
+
+    def _motion(self, status: DiagnosticStatusWrapper) -> DiagnosticStatusWrapper:
+        session = self._session()
+        motion = session.motion if session is not None else None
+        if motion is None:
+            status.summary(DiagnosticStatus.OK, "not asked for (geometry.motion_source)")
+            return status
+        status.add("source", motion.source)
+        status.add("samples", str(motion.messages))
+        for cause, count in sorted(dict(motion.unknown).items()):
+            status.add(f"frames without: {cause}", str(count))
+        if motion.last_reason:
+            status.summary(DiagnosticStatus.WARN, motion.last_reason)
+        else:
+            status.summary(DiagnosticStatus.OK, motion.source)
         return status

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 
@@ -19,10 +19,8 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from vggt4d_ros.config import Config
 from vggt4d_ros.model.engine import Engine, load_engine
 from vggt4d_ros.model.errors import CheckpointError, EngineError
-from vggt4d_ros.msg import WindowStatus
 from vggt4d_ros.options import ConfigError
 from vggt4d_ros.ros import params
-from vggt4d_ros.ros.camera_input import CameraInput
 from vggt4d_ros.ros.diagnostics import Diagnostics
 from vggt4d_ros.ros.motion import MotionInput
 from vggt4d_ros.ros.outputs import Outputs
@@ -74,7 +72,7 @@ class Vggt4dNode(LifecycleNode):
             self, lambda: self._configured is not None, self._set_config
         )
         self._diagnostics = Diagnostics(
-            self, self.get_fully_qualified_name(), self._cameras, self._last_status
+            self, self.get_fully_qualified_name(), lambda: self._session
         )
         add_services(self, self.reset, self.save_cloud)
         self._guard_transitions()
@@ -105,12 +103,6 @@ class Vggt4dNode(LifecycleNode):
             self._configured.outputs.lazy = config.output.lazy
         if self._session is not None:
             self._session.apply(config)
-
-    def _cameras(self) -> Sequence[CameraInput]:
-        return self._session.cameras if self._session is not None else []
-
-    def _last_status(self) -> WindowStatus | None:
-        return self._session.last_status if self._session is not None else None
 
     # ------------------------------------------------------------------ lifecycle
 

@@ -34,6 +34,7 @@ from vggt4d_ros.ros.given_depth import GivenDepthInput
 from vggt4d_ros.ros.motion import MotionInput
 from vggt4d_ros.ros.no_data import NoDataWatch
 from vggt4d_ros.ros.outputs import Outputs
+from vggt4d_ros.ros.rig_report import RigReport, rig_report
 from vggt4d_ros.ros.services import SavedCloud, ServiceError, write_cloud_file
 from vggt4d_ros.ros.status import StageTimer, resident_bytes
 from vggt4d_ros.ros.tf import FrameTree
@@ -72,7 +73,7 @@ class Session:
         self._outputs = outputs
         self._tree = tree
         self.motion = motion
-        self.without_extrinsics: tuple[str, ...] = ()  # frames of cameras, in the newest window
+        self.rig_report: RigReport | None = None  # of the newest window
         self._on_window = on_window
         self._on_fatal = on_fatal
         self._frames = FrameNames("", "")
@@ -197,13 +198,7 @@ class Session:
         return listened or self._config.tf.mode != "none"
 
     def _rig(self, window: Window) -> Rig:
-        rig = self._tree.rig([camera.frame_id for camera in self.cameras])
-        self.without_extrinsics = tuple(
-            camera.frame_id or camera.topics.name
-            for camera, pose in zip(self.cameras, rig.base_from_cam, strict=True)
-            if pose is None
-        )
-        return rig
+        return self._tree.rig([camera.frame_id for camera in self.cameras])
 
     def _given(self, window: Window) -> GivenScale | None:
         heights = given_heights(self._config)
@@ -213,6 +208,10 @@ class Session:
     def _on_processed(self, processed: Processed, wait_ms: float) -> None:
         timer = StageTimer(processed, wait_ms)
         config, warnings = self._config, processed.warnings
+        self.rig_report = rig_report(
+            processed, config.cameras.names, config.tf.base_frame, self.rig_report
+        )
+        warnings += self.rig_report.warnings
         if processed.is_news:
             warnings += self._publish(processed, config)
         self._processor.flow = self._outputs.wants_flow()
