@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from vggt4d_ros.config import GeometryConfig
 from vggt4d_ros.datatypes import Array, CameraModel, Frame, FramePrediction
 from vggt4d_ros.geometry.arrows import Arrows, flow_arrows
-from vggt4d_ros.geometry.cloud import write_cloud
+from vggt4d_ros.geometry.cloud import CLOUD_FIELDS, SCENE_FLOW_FIELDS, write_cloud
 from vggt4d_ros.geometry.depth import DepthLimits, metric_depth
 from vggt4d_ros.geometry.flow_noise import FlowOptions
 from vggt4d_ros.geometry.flow_pair import DenseView
@@ -26,6 +27,21 @@ from vggt4d_ros.geometry.voxel import merge_clouds
 from vggt4d_ros.processor import Processed
 
 
+class Memory(Protocol):
+    """Where large results are written; it may give the same memory again for the next window."""
+
+    def plane(self, name: str, view: int, shape: tuple[int, ...]) -> NDArray[np.float32]:
+        """Memory for one result of one camera, in one piece."""
+
+
+class NewMemory:
+    """New memory for every result."""
+
+    def plane(self, name: str, view: int, shape: tuple[int, ...]) -> NDArray[np.float32]:
+        """Memory for one result."""
+        return np.empty(shape, dtype=np.float32)
+
+
 class ViewProducts:
     """Outputs of one camera at the newest step of a window. Each is computed once, when read.
 
@@ -33,11 +49,19 @@ class ViewProducts:
         processed: the window.
         view: camera index; its newest frame must have dense outputs.
         config: limits and thresholds.
+        memory: where depth and clouds are written; None: new memory.
     """
 
-    def __init__(self, processed: Processed, view: int, config: GeometryConfig) -> None:
+    def __init__(
+        self,
+        processed: Processed,
+        view: int,
+        config: GeometryConfig,
+        memory: Memory | None = None,
+    ) -> None:
         self._processed = processed
         self._config = config
+        self._memory = memory or NewMemory()
         self._limits = DepthLimits.from_config(config)
         self._step = processed.window.shape[0] - 1
         self.view = view
@@ -53,7 +77,8 @@ class ViewProducts:
     @cached_property
     def depth(self) -> NDArray[np.float32]:
         """(H, W) metres along z, NaN invalid."""
-        return metric_depth(self.prediction, self._processed.tracked.scale.value, self._limits)
+        out = self._memory.plane("depth", self.view, self.prediction.depth.shape)
+        return metric_depth(self.prediction, self._processed.tracked.scale.value, self._limits, out)
 
     @property
     def world_from_cam(self) -> Array:
@@ -69,7 +94,11 @@ class ViewProducts:
     def cloud(self) -> NDArray[np.float32]:
         """(H, W, 5) x y z rgb confidence in the optical frame, NaN invalid."""
         return write_cloud(
-            self.depth, self.model, self.frame.image.rgb(), self.prediction.depth_confidence
+            self.depth,
+            self.model,
+            self.frame.image.rgb(),
+            self.prediction.depth_confidence,
+            out=self._memory.plane("cloud", self.view, (*self.depth.shape, len(CLOUD_FIELDS))),
         )
 
     @cached_property
@@ -122,6 +151,7 @@ class ViewProducts:
             self.frame.image.rgb(),
             self.prediction.depth_confidence,
             velocity=self.velocity,
+            out=self._memory.plane("flow", self.view, (*self.depth.shape, len(SCENE_FLOW_FIELDS))),
         )
 
     @cached_property
@@ -140,12 +170,16 @@ class ViewProducts:
         )
 
 
-def view_products(processed: Processed, config: GeometryConfig) -> list[ViewProducts]:
+def view_products(
+    processed: Processed, config: GeometryConfig, memory: Memory | None = None
+) -> list[ViewProducts]:
     """Products of every camera that has dense outputs and intrinsics at the newest step."""
     steps, views = processed.window.shape
     slots = set(processed.prediction.frames) & set(processed.tracked.models)
     return [
-        ViewProducts(processed, view, config) for view in range(views) if (steps - 1, view) in slots
+        ViewProducts(processed, view, config, memory)
+        for view in range(views)
+        if (steps - 1, view) in slots
     ]
 
 

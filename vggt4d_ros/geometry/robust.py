@@ -7,6 +7,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vggt4d_ros.datatypes import Array
 
@@ -36,7 +37,7 @@ def medians(rows: Array) -> Array:
     return np.asarray(0.5 * (sorted_there[:, middle - 1] + sorted_there[:, middle]))
 
 
-def quantile(values: Array, share: float) -> float:
+def quantile(values: NDArray[np.floating], share: float) -> float:
     """Gives the value below which a share in [0, 1] of finite values (N,), N > 0, lies.
 
     Linear between neighbours, as numpy's.

@@ -4,7 +4,8 @@
 
 from __future__ import annotations
 
-from array import array
+from collections.abc import Callable
+from functools import partial
 from importlib import import_module
 
 import numpy as np
@@ -15,23 +16,23 @@ from tf_transformations import quaternion_matrix
 
 from vggt4d_ros.datatypes import Array
 from vggt4d_ros.messages.encode import NANOSECONDS, Encoder
+from vggt4d_ros.ros.memory import bytes_of
 
-
-def bytes_of(values: NDArray[np.generic]) -> array[int]:
-    """The memory of an array as ``array.array('B')``: rclpy checks any other type byte by byte."""
-    out = array("B")
-    out.frombytes(memoryview(np.ascontiguousarray(values)).cast("B"))
-    return out
+_LARGE = ("sensor_msgs/Image", "sensor_msgs/PointCloud2")
 
 
 class RosTypes:
     """Makes rclpy's messages, as ``messages.encode.MessageTypes`` asks."""
 
     @staticmethod
-    def maker(kind: str) -> type:
-        """The class of a message."""
+    def maker(kind: str) -> Callable[..., object]:
+        """Makes messages of a type."""
         package, name = kind.split("/")
         found: type = getattr(import_module(f"{package}.msg"), name)
+        # Setters that check a message's fields keep an array.array, those that do not copy it;
+        # before Jazzy all check
+        if kind in _LARGE and "_check_fields" in getattr(found, "__slots__", ()):
+            return partial(found, check_fields=True)
         return found
 
     data = staticmethod(bytes_of)

@@ -20,6 +20,7 @@ from rclpy.task import Future
 
 from vggt4d_ros.options import ConfigError
 from vggt4d_ros.ros.executor import make_executor
+from vggt4d_ros.ros.memory import keep_freed_memory
 from vggt4d_ros.ros.node import Vggt4dNode
 
 # A network call cannot be interrupted: after this long the process ends without it.
@@ -57,6 +58,7 @@ def finish(stop: Future, status: int) -> None:
 
 def main(args: Sequence[str] | None = None) -> int:
     """Runs the node until a signal or its failure."""
+    keep_freed_memory()
     rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
     stop = Future()
     is_starting = threading.Event()

@@ -20,6 +20,7 @@ from vggt4d_ros.messages.topics import TOPICS, Topic
 from vggt4d_ros.processor import Processed
 from vggt4d_ros.products import view_products
 from vggt4d_ros.ros.encode import ENCODER
+from vggt4d_ros.ros.memory import MessageMemory
 from vggt4d_ros.ros.qos import NO_PUBLISHER_EVENTS, OVERRIDABLE, output_qos
 
 _LISTENER_PERIOD_S = 0.1
@@ -39,6 +40,7 @@ class Outputs:
     def __init__(self, node: LifecycleNode, cameras: Sequence[str]) -> None:
         self._node = node
         self._messages = WindowMessages(ENCODER, self)
+        self._memory = MessageMemory()
         self._publishers: dict[tuple[str, int], LifecyclePublisher] = {}
         for topic in TOPICS:
             for view, camera in enumerate(cameras if topic.per_camera else [""]):
@@ -94,7 +96,7 @@ class Outputs:
 
     def publish(self, processed: Processed, config: Config, frames: FrameNames) -> None:
         """Publishes all that is asked for of the window's newest step."""
-        views = view_products(processed, config.geometry)
+        views = view_products(processed, config.geometry, self._memory)
         self._messages.emit(processed, views, config, frames)
 
     def send(self, topic: Topic, message: object, view: int = 0) -> None:
