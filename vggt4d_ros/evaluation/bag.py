@@ -9,75 +9,24 @@ no index goes to ``bag_salvage``, which gives all that can still be read.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import NamedTuple
 
 from rosbags.typesys.store import Typestore
 
+from vggt4d_ros.evaluation.bag_format import BagError, BagMessage, BagSource, BagTopic
+from vggt4d_ros.evaluation.bag_source import open_source
+
+__all__ = ["IMAGE_TYPES", "Bag", "BagError", "BagMessage", "BagTopic", "open_bag"]
+
 IMAGE_TYPES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
-
-
-class BagError(Exception):
-    """A recording cannot be used, or not wholly; one line for a user that begins with its path."""
-
-
-class BagMessage(NamedTuple):
-    """One recorded message."""
-
-    topic: str
-    type: str  # e.g. sensor_msgs/msg/Image
-    stamp_ns: int  # when it was recorded, not the header's stamp
-    data: bytes  # CDR with its 4 B encapsulation header
-
-
-@dataclass(frozen=True, slots=True)
-class BagTopic:
-    """One topic of a recording."""
-
-    name: str
-    type: str
-    count: int
-    latched: bool = False  # recorded as transient local (ROS 1: latching)
-
-
-class Source(AbstractContextManager["Source"]):
-    """What a storage format gives; ``Bag`` puts the checks and the counting around it."""
-
-    topics: tuple[BagTopic, ...] = ()
-    start_ns: int = 0
-    end_ns: int = 0  # stamp of the last message
-    fault: str | None = None  # why the end of the recording is missing
-
-    def messages(
-        self, topics: Collection[str], start_ns: int | None, stop_ns: int | None
-    ) -> Iterator[BagMessage]:
-        """Gives the messages of ``topics`` with start <= stamp < stop, oldest first."""
-        raise NotImplementedError
-
-    def typestore(self) -> Typestore:
-        """Gives the message definitions of the recording."""
-        raise NotImplementedError
-
-    def close(self) -> None:
-        """Frees the file."""
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 class Bag:
     """An open recording; a context manager. ``open_bag`` makes it."""
 
-    def __init__(self, path: Path, source: Source) -> None:
+    def __init__(self, path: Path, source: BagSource) -> None:
         self.path = path
         self._source = source
         self.topics = source.topics
@@ -195,8 +144,6 @@ def open_bag(path: str | Path) -> Bag:
     Raises:
         BagError: nothing there, no bag, or a bag without messages.
     """
-    from vggt4d_ros.evaluation.bag_source import open_source
-
     path = Path(path)
     if not path.exists():
         raise BagError(f"{path}: no such file or directory")

@@ -1,6 +1,6 @@
 # Copyright 2026 The vggt4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Reads what is left of a recording that was cut off: power lost, disk full, recorder killed.
+"""What is left of a recording that was cut off: power lost, disk full, recorder killed.
 
 The file is walked from its start, once for the contents and once more for the messages; its index,
 which stands at the end and is missing, is not needed.
@@ -69,21 +69,6 @@ class Salvage:
             known[topic].count += 1
             stamps.append(stamp_ns)
         self.start_ns, self.end_ns = min(stamps, default=0), max(stamps, default=0)
-
-
-def salvage(path: Path, reason: str) -> Salvage:
-    """Finds what can be read of an .mcap, .db3 or .bag that its own reader refuses for ``reason``.
-
-    Nothing is raised for what is damaged: the worst case is no channel and no message.
-    """
-    from vggt4d_ros.evaluation.bag_salvage_mcap import salvage_mcap
-    from vggt4d_ros.evaluation.bag_salvage_ros1 import salvage_ros1
-    from vggt4d_ros.evaluation.bag_salvage_sqlite import salvage_sqlite
-
-    reader = {".mcap": salvage_mcap, ".db3": salvage_sqlite, ".bag": salvage_ros1}[path.suffix]
-    found = reader(path, reason.rstrip("."))
-    found.count()
-    return found
 
 
 def truncated(path: Path, readable: int, reason: str) -> str:

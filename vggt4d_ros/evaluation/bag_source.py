@@ -1,6 +1,6 @@
 # Copyright 2026 The vggt4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Opens each storage format as a ``Source``: whole ones through ``rosbags``, cut ones salvaged."""
+"""Opens each storage format: whole recordings through ``rosbags``, cut ones salvaged."""
 
 from __future__ import annotations
 
@@ -21,8 +21,11 @@ from rosbags.typesys.store import Typestore
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from vggt4d_ros.evaluation.bag import BagError, BagMessage, BagTopic, Source
-from vggt4d_ros.evaluation.bag_salvage import Definition, Salvage, decompress, salvage
+from vggt4d_ros.evaluation.bag_format import BagError, BagMessage, BagSource, BagTopic
+from vggt4d_ros.evaluation.bag_salvage import Definition, Salvage, decompress
+from vggt4d_ros.evaluation.bag_salvage_mcap import salvage_mcap
+from vggt4d_ros.evaluation.bag_salvage_ros1 import salvage_ros1
+from vggt4d_ros.evaluation.bag_salvage_sqlite import salvage_sqlite
 from vggt4d_ros.evaluation.bag_types import (
     Ros1Converter,
     build_typestore,
@@ -35,7 +38,7 @@ ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 MAGIC = {".mcap": b"\x89MCAP0\r\n", ".db3": b"SQLite format 3\x00", ".bag": b"#ROSBAG V2.0\n"}
 
 
-def open_source(path: Path) -> Source:
+def open_source(path: Path) -> BagSource:
     """Opens what ``path`` holds.
 
     Raises:
@@ -48,7 +51,7 @@ def open_source(path: Path) -> Source:
     return _open_file(path)
 
 
-def _open_directory(path: Path) -> Source:
+def _open_directory(path: Path) -> BagSource:
     listed = _listed_files(path)
     files = listed or sorted(p for p in path.iterdir() if p.suffix in STORAGE_SUFFIXES)
     if not files:
@@ -82,7 +85,7 @@ def _listed_files(path: Path) -> list[Path]:
         return []
 
 
-def _open_file(path: Path) -> Source:
+def _open_file(path: Path) -> BagSource:
     magic = MAGIC[path.suffix]
     with path.open("rb") as file:
         head = file.read(len(magic))
@@ -96,10 +99,21 @@ def _open_file(path: Path) -> Source:
         return Ros2Source(Ros2Reader(path))
     # the decoders raise whatever a damaged byte leads to: struct.error, AssertionError, OSError...
     except Exception as error:
-        return SalvagedSource(salvage(path, str(error) or type(error).__name__))
+        return SalvagedSource(_salvage(path, str(error) or type(error).__name__))
 
 
-class Ros2Source(Source):
+def _salvage(path: Path, reason: str) -> Salvage:
+    """Finds what can be read of a file that its own reader refuses for ``reason``.
+
+    Nothing is raised for what is damaged: the worst case is no channel and no message.
+    """
+    reader = {".mcap": salvage_mcap, ".db3": salvage_sqlite, ".bag": salvage_ros1}[path.suffix]
+    found = reader(path, reason.rstrip("."))
+    found.count()
+    return found
+
+
+class Ros2Source(BagSource):
     """A rosbag2 recording that ``rosbags`` can read."""
 
     def __init__(self, reader: Ros2Reader) -> None:
@@ -139,7 +153,7 @@ class Ros2Source(Source):
             self._reader.close()
 
 
-class Ros1Source(Source):
+class Ros1Source(BagSource):
     """A ROS 1 recording that ``rosbags`` can read; messages come as their ROS 2 successors."""
 
     def __init__(self, reader: Ros1Reader) -> None:
@@ -168,7 +182,7 @@ class Ros1Source(Source):
             self._reader.close()
 
 
-class SalvagedSource(Source):
+class SalvagedSource(BagSource):
     """What could be read of a cut recording."""
 
     def __init__(self, found: Salvage) -> None:
@@ -205,10 +219,10 @@ class SalvagedSource(Source):
         return build_typestore(definitions, [topic.type for topic in self.topics])
 
 
-class Sequel(Source):
+class Sequel(BagSource):
     """Files of one recording, one after the other."""
 
-    def __init__(self, parts: Sequence[Source]) -> None:
+    def __init__(self, parts: Sequence[BagSource]) -> None:
         self._parts = parts
         filled = [part for part in parts if any(topic.count for topic in part.topics)]
         self.start_ns = min((part.start_ns for part in filled), default=0)

@@ -22,7 +22,7 @@ from rosbags.rosbag2.errors import WriterError
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 from rosbags.typesys.store import Typestore
 
-from vggt4d_ros.evaluation.bag import BagError
+from vggt4d_ros.evaluation.bag_format import BagError
 
 FOREVER = QosTime(2147483647, 4294967295)
 
