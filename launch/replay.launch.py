@@ -13,21 +13,27 @@ from ament_index_python.packages import get_package_share_directory
 from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
 from launch.actions import (
     DeclareLaunchArgument,
+    EmitEvent,
+    ExecuteProcess,
     IncludeLaunchDescription,
     LogInfo,
     OpaqueFunction,
     RegisterEventHandler,
+    SetLaunchConfiguration,
     Shutdown,
     TimerAction,
 )
 from launch.event_handlers import OnProcessExit
-from launch.events.process import ProcessExited
+from launch.events.process import ProcessExited, ShutdownProcess
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
 from vggt4d_ros.evaluation.bag import BagError, open_bag
 
+# Patience with a process that was asked to end, before it is killed: a recorder has to finish its
+# bag, which takes long on a busy machine.
+PATIENCE_S = "30"
 SHARE = Path(get_package_share_directory("vggt4d_ros"))
 
 ARGUMENTS = (
@@ -90,7 +96,9 @@ def start_player(context: LaunchContext) -> list[LaunchDescriptionEntity]:
                 ),
             )
         ),
-        RegisterEventHandler(OnProcessExit(on_exit=_after_node)),
+        RegisterEventHandler(
+            OnProcessExit(on_exit=lambda event, context: _after_node(event, context, player))
+        ),
     ]
     if text["record"]:
         actions.append(
@@ -142,14 +150,25 @@ def _after_player(
         return _end(f"the bag player failed with status {event.returncode}")
     if not exit_at_end:
         return []
-    return [TimerAction(period=drain_s, actions=_end("the bag has ended"))]
+    # the node first and the recorder after it, which is to have the node's last words
+    stop = EmitEvent(event=ShutdownProcess(process_matcher=_is_node))
+    words = LogInfo(msg="the bag has ended: ending the node")
+    return [TimerAction(period=drain_s, actions=[words, stop])]
 
 
-def _after_node(event: ProcessExited, context: LaunchContext) -> list[LaunchDescriptionEntity]:
-    is_node = event.process_name.startswith("vggt4d_node")
-    if context.is_shutdown or not is_node or event.returncode == 0:
+def _after_node(
+    event: ProcessExited, context: LaunchContext, player: Node
+) -> list[LaunchDescriptionEntity]:
+    if context.is_shutdown or not _is_node(event.action):
         return []
-    return _end(f"the node failed with status {event.returncode}")
+    if event.returncode != 0:
+        return _end(f"the node failed with status {event.returncode}")
+    return _end("the node has ended") if player.return_code is not None else []
+
+
+def _is_node(action: ExecuteProcess) -> bool:
+    details = action.process_details
+    return details is not None and details["name"].startswith("vggt4d_node")
 
 
 def _end(reason: str) -> list[LaunchDescriptionEntity]:
@@ -163,6 +182,7 @@ def generate_launch_description() -> LaunchDescription:
     )
     return LaunchDescription(
         [
+            SetLaunchConfiguration("sigterm_timeout", PATIENCE_S),
             *(
                 DeclareLaunchArgument(name, default_value=default, description=text)
                 for name, default, text in ARGUMENTS

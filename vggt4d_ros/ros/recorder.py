@@ -13,12 +13,12 @@ from collections import Counter
 from collections.abc import Callable
 
 from rclpy.clock import Clock, ClockType
-from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 
 from vggt4d_ros.evaluation.bag import BagError
 from vggt4d_ros.evaluation.bag_writer import BagWriter
+from vggt4d_ros.ros.executor import make_executor
 from vggt4d_ros.ros.process import Stop, compiled, message_class, parameter, ros_process
 
 DISCOVERY_S = 0.25
@@ -111,7 +111,8 @@ class Recorder(Node):
 
     def record(self, stop: Stop) -> None:
         """Records until stopped, then takes what is still queued and closes the bag."""
-        executor = SingleThreadedExecutor()
+        # of dozens of subscriptions: the events executor looks only at those that have news
+        executor = make_executor("auto")
         executor.add_node(self)
         try:
             while not stop.is_set():

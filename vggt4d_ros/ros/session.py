@@ -9,6 +9,7 @@ import traceback
 from collections.abc import Callable
 
 from rclpy.clock import Clock, ClockType
+from rclpy.exceptions import InvalidHandle
 from rclpy.lifecycle import LifecycleNode
 
 from vggt4d_ros.config import Config
@@ -248,6 +249,8 @@ class Session:
         self._tell_refused(empty.refused)
 
     def _on_worker_died(self, error: BaseException) -> None:
+        if self.pipeline.closed and isinstance(error, InvalidHandle):
+            return  # the process ended without waiting for it, and its publishers with it
         text = "".join(traceback.format_exception(error))
         self._node.get_logger().fatal(f"the network's thread died, the node ends:\n{text}")
         self._on_fatal()
