@@ -17,7 +17,7 @@ from vggt4d_ros.evaluation.report_html import Child, Markup, element, number
 Values = NDArray[np.float64]
 
 WIDTH, HEIGHT = 460.0, 260.0
-LEFT, RIGHT, TOP, BOTTOM = 68.0, 14.0, 12.0, 44.0
+LEFT, RIGHT, TOP, BOTTOM = 62.0, 14.0, 30.0, 46.0
 MOST_POINTS = 400  # of a line: more cannot be told apart
 
 
@@ -43,9 +43,10 @@ class Axis:
     def __call__(self, value: float) -> float:
         return self.start + (value - self.low) / (self.high - self.low) * (self.end - self.start)
 
-    def ticks(self) -> list[float]:
-        """Round values from low to high."""
-        return ticks(self.low, self.high)
+    def ticks(self, *, whole: bool = False) -> list[float]:
+        """Round values from low to high; only whole numbers if asked."""
+        found = ticks(self.low, self.high)
+        return [value for value in found if value == int(value)] if whole else found
 
 
 def ticks(low: float, high: float, most: int = 6) -> list[float]:
@@ -107,7 +108,7 @@ def line_chart(
     y_low, y_high = span([s.y for s in series], zero=zero and not square)
     height = HEIGHT
     if square:
-        height = 380.0
+        height = 400.0
         x_low, x_high, y_low, y_high = _same_scale(x_low, x_high, y_low, y_high, height)
     x_axis = Axis(x_low, x_high, LEFT, WIDTH - RIGHT)
     y_axis = Axis(y_low, y_high, height - BOTTOM, TOP)
@@ -198,10 +199,18 @@ def _summary(line: Series, unit: str) -> str:
     )
 
 
-def _frame(x_axis: Axis, y_axis: Axis, x_label: str, y_label: str, height: float) -> Markup:
-    """Grid, numbers and names of the axes."""
+def _frame(
+    x_axis: Axis,
+    y_axis: Axis,
+    x_label: str,
+    y_label: str,
+    height: float,
+    *,
+    whole: bool = False,
+) -> Markup:
+    """Grid, numbers and names of the axes; ``whole``: y counts something."""
     parts: list[Child] = []
-    for value in y_axis.ticks():
+    for value in y_axis.ticks(whole=whole):
         y = f"{y_axis(value):.1f}"
         parts.append(element("line", x1=LEFT, x2=WIDTH - RIGHT, y1=y, y2=y, class_="grid"))
         text = number(value)
@@ -211,18 +220,8 @@ def _frame(x_axis: Axis, y_axis: Axis, x_label: str, y_label: str, height: float
         parts.append(element("line", x1=x, x2=x, y1=bottom, y2=bottom + 4, class_="axis"))
         parts.append(element("text", number(value), x=x, y=bottom + 17, text_anchor="middle"))
     middle = (LEFT + WIDTH - RIGHT) / 2
-    parts.append(element("text", x_label, x=middle, y=height - 6, text_anchor="middle"))
-    turned = f"rotate(-90 12 {(TOP + height - BOTTOM) / 2:.1f})"
-    parts.append(
-        element(
-            "text",
-            y_label,
-            x=12,
-            y=f"{(TOP + height - BOTTOM) / 2:.1f}",
-            transform=turned,
-            text_anchor="middle",
-        )
-    )
+    parts.append(element("text", x_label, x=middle, y=height - 7, text_anchor="middle"))
+    parts.append(element("text", y_label, x=2, y=TOP - 16))
     base = height - BOTTOM
     parts.append(element("line", x1=LEFT, x2=WIDTH - RIGHT, y1=base, y2=base, class_="axis"))
     return element("g", parts, class_="frame")
@@ -242,8 +241,8 @@ def histogram(
     count = int(min(30, max(5, round(2 * len(known) ** (1 / 3)))))
     counts, edges = np.histogram(known, bins=count, range=(low, high))
     x_axis = Axis(low, high, LEFT, WIDTH - RIGHT)
-    y_axis = Axis(0.0, max(float(counts.max(initial=1)), 1.0) * 1.15, HEIGHT - BOTTOM, TOP)
-    shapes: list[Child] = [_frame(x_axis, y_axis, x_label, "windows", HEIGHT)]
+    y_axis = Axis(0.0, max(counts.tolist()) * 1.15 + 1e-9, HEIGHT - BOTTOM, TOP)
+    shapes: list[Child] = [_frame(x_axis, y_axis, x_label, "windows", HEIGHT, whole=True)]
     for n, left, right in zip(counts.tolist(), edges[:-1], edges[1:], strict=True):
         if n:
             words = f"{number(float(left))} to {number(float(right))}: {n}"
@@ -286,13 +285,13 @@ def bars(
     id: str,  # noqa: A002
 ) -> Markup:
     """Horizontal bars, each with its name, number and share of the sum."""
-    row, left, right = 24.0, 110.0, 116.0
+    row, top, left, right = 26.0, 6.0, 112.0, 150.0
     total = sum(value for _, value in parts) or 1.0
     largest = max((value for _, value in parts), default=0.0) or 1.0
-    height = TOP + row * max(len(parts), 1) + 8
+    height = top + row * max(len(parts), 1) + 4
     shapes: list[Child] = []
     for index, (name, value) in enumerate(parts):
-        y = TOP + row * index
+        y = top + row * index
         width = max(value / largest * (WIDTH - left - right), 0.5)
         middle = f"{y + row / 2 - 2:.1f}"
         shapes.append(element("text", name, x=left - 8, y=middle, dy="0.32em", text_anchor="end"))

@@ -15,17 +15,20 @@ from vggt4d_ros.evaluation.report_charts import (
     timing_charts,
     trajectory_charts,
 )
+from vggt4d_ros.evaluation.report_counts import (
+    config_table,
+    count_table,
+    parts_line,
+    timing_table,
+)
 from vggt4d_ros.evaluation.report_html import Child, element
 from vggt4d_ros.evaluation.report_page import page
 from vggt4d_ros.evaluation.report_pictures import pictures
 from vggt4d_ros.evaluation.report_tables import (
-    config_table,
-    count_table,
+    cameras,
     faults,
     headlines,
     metric_tables,
-    parts_line,
-    timing_table,
     truth_table,
 )
 from vggt4d_ros.evaluation.results import RunResult
@@ -99,7 +102,7 @@ def _head(run: RunResult) -> Child:
     facts = [_KINDS.get(kind, kind)]
     if source.get("duration_s"):
         facts.append(f"{source['duration_s']:g} s")
-    facts.append(f"{len(run.counts)} camera{'s' if len(run.counts) != 1 else ''}")
+    facts.append(cameras(len(run.counts)))
     if source.get("policy"):
         facts.append(str(source["policy"]))
     network = str(model.get("name") or "no network")

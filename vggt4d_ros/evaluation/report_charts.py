@@ -65,8 +65,8 @@ def trajectory_charts(run: RunResult) -> tuple[list[Markup], str]:
                 drawn, factor = scaled
                 unit = "m"
                 remark = (
-                    f"The estimate has no metric scale: it is drawn {factor:.3g} times as large, "
-                    "as fits the truth best."
+                    "The estimate has no metric scale: for these drawings it is turned, moved and "
+                    f"made {factor:.3g} times as large, as fits the truth best."
                 )
     start = start_ns(run)
     lines = [("estimate", drawn, "found")]

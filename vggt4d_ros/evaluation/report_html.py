@@ -56,6 +56,8 @@ def number(value: float | int | str | None, digits: int = 4) -> str:
         return "∞" if value > 0 else "−∞"
     if value == int(value) and abs(value) < 1e9:
         return f"{int(value)}".replace("-", "−")
+    if 10**digits <= abs(value) < 1e9:
+        return f"{value:.0f}".replace("-", "−")
     return f"{value:.{digits}g}".replace("-", "−")
 
 
@@ -69,7 +71,7 @@ def table(
     id: str | None = None,  # noqa: A002, as the attribute is called
 ) -> Markup:
     """A table whose first column names the rows; it scrolls by itself where the page is narrow."""
-    cells = [element("th", cell, scope="col") for cell in head]
+    cells = [_cell("th", cell, scope="col") for cell in head]
     parts: list[Child] = [
         element("caption", caption) if caption is not None else None,
         element("thead", element("tr", cells)),
@@ -82,10 +84,17 @@ def table(
     return element("div", inner, class_="scroll", tabindex=0, role="region", aria_label=label)
 
 
+def text_cell(tag: str, content: Child) -> Markup:
+    """A cell of words, td or th, which wrap and begin at the left."""
+    return element(tag, content, class_="text", scope="col" if tag == "th" else None)
+
+
+def _cell(tag: str, content: Child, scope: str | None = None) -> Markup:
+    if isinstance(content, Markup) and content.startswith(f"<{tag}"):
+        return content
+    return element(tag, content, scope=scope)
+
+
 def _row(cells: Iterable[Child]) -> Markup:
     first, *rest = cells
-    data = [
-        cell if isinstance(cell, Markup) and cell.startswith("<td") else element("td", cell)
-        for cell in rest
-    ]
-    return element("tr", element("th", first, scope="row"), data)
+    return element("tr", element("th", first, scope="row"), [_cell("td", cell) for cell in rest])

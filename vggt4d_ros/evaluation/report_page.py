@@ -45,15 +45,20 @@ nav ul { list-style: none; padding: 0; margin: 1rem 0 0; display: flex; flex-wra
 .tiles dd.value { font-size: 1.5rem; font-weight: 600; line-height: 1.3; }
 .tiles dd.value small { font-size: .9rem; font-weight: 400; color: var(--soft); }
 .tiles dd.note { font-size: .8rem; color: var(--soft); }
+.tables { display: flex; flex-wrap: wrap; gap: 0 2.5rem; align-items: flex-start; }
+.tables > * { max-width: 100%; }
 .scroll { overflow-x: auto; margin: .75rem 0; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .9rem; }
 caption { text-align: left; padding-bottom: .25rem; }
 th, td { padding: .25rem .7rem; border-bottom: 1px solid var(--rule); text-align: right;
   white-space: nowrap; }
 th:first-child { text-align: left; }
+tbody th { white-space: normal; min-width: 6.5rem; }
+tbody th code { font-weight: 400; color: var(--soft); }
 thead th { border-bottom: 2px solid var(--rule); }
 tfoot th, tfoot td { border-top: 2px solid var(--rule); font-weight: 600; }
-td.text, th.text { text-align: left; white-space: normal; overflow-wrap: anywhere; }
+td.text, th.text { text-align: left; }
+td.text { white-space: normal; min-width: 9rem; overflow-wrap: break-word; }
 .mark { font-size: .8em; margin-left: .35em; }
 .good { color: var(--good); } .bad { color: var(--bad); }
 .faults { border-left: 4px solid var(--bad); padding: .25rem 0 .25rem 2rem; margin: .75rem 0;
@@ -65,7 +70,8 @@ figcaption { font-size: .9rem; font-weight: 600; }
 .plot { position: relative; max-width: 36rem; }
 .chart { display: block; width: 100%; height: auto; touch-action: pan-y; }
 .chart text { fill: var(--soft); font-size: 12px; }
-.chart text.strong { fill: var(--ink); font-weight: 600; }
+.chart text.strong { fill: var(--ink); font-weight: 600; paint-order: stroke;
+  stroke: var(--paper); stroke-width: 4px; }
 .chart .grid { stroke: var(--rule); stroke-width: 1; }
 .chart .axis { stroke: var(--soft); stroke-width: 1; }
 .chart .note { stroke: var(--truth); stroke-width: 1.5; stroke-dasharray: 4 3; }

@@ -100,8 +100,10 @@ def data_uri(png: bytes) -> str:
     return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
 
 
-def _png(rgb: NDArray[np.uint8]) -> str:
-    content = cv2.imencode(".png", np.ascontiguousarray(rgb[..., ::-1]))[1].tobytes()
+def _png(colours: NDArray[np.uint8]) -> str:
+    """(H, W, 3) RGB or (H, W, 4) RGBA as a data URI."""
+    code = cv2.COLOR_RGBA2BGRA if colours.shape[-1] == 4 else cv2.COLOR_RGB2BGR
+    content = cv2.imencode(".png", cv2.cvtColor(colours, code))[1].tobytes()
     return f"data:image/png;base64,{base64.b64encode(content).decode()}"
 
 
@@ -120,9 +122,8 @@ def _legend(kinds: set[str]) -> Markup:
     if "flow" in kinds:
         side = np.linspace(-1.0, 1.0, _WHEEL, dtype=np.float32)
         flow = np.stack(np.meshgrid(side, side), axis=-1)
-        outside = np.hypot(flow[..., 0], flow[..., 1]) > 1.0
-        wheel = flow_rgb(flow, 1.0)
-        wheel[outside] = 255
+        inside = np.hypot(flow[..., 0], flow[..., 1]) <= 1.0
+        wheel = np.dstack([flow_rgb(flow, 1.0), np.where(inside, 255, 0).astype(np.uint8)])
         words = (
             "Flow: a pixel has the colour of the place on the disc that it moved to, the middle "
             "being no motion; right is right and down is down. The rim is the full colour that "

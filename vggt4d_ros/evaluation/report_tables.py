@@ -5,17 +5,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
 
 from vggt4d_ros.evaluation.directions import direction
-from vggt4d_ros.evaluation.report_html import Child, Markup, element, number, table
+from vggt4d_ros.evaluation.report_html import Child, Markup, element, number, table, text_cell
 from vggt4d_ros.evaluation.results import RunResult
-from vggt4d_ros.stream.causes import CAUSES
 
 # (group, variants in order of preference, metric, label, unit): the first variant there is shown
 _HEADLINES = (
-    ("depth", ("metric", "none"), "abs_rel", "Depth error, metric", "%"),
+    ("depth", ("metric",), "abs_rel", "Depth error, metric", "%"),
     ("depth", ("median", "scale_shift"), "abs_rel", "Depth error, aligned", "%"),
     ("depth", ("median", "scale_shift"), "delta1", "Depth within 25 %", "% of pixels"),
     ("flow", ("all",), "epe", "Flow error", "px"),
@@ -38,15 +36,19 @@ _GROUPS = {
     "calibration": "Calibration of confidence and covariance",
 }
 _ALIGNMENTS = {
-    "none": "as it is, no alignment",
+    "none": "no alignment",
     "metric": "metric, no alignment",
     "median": "medians aligned",
     "scale_shift": "scale and shift aligned",
+    "median_sequence": "medians of the whole sequence aligned",
+    "scale_shift_sequence": "scale and shift of the whole sequence aligned",
     "se3": "rotation and translation aligned",
     "sim3": "rotation, translation and scale aligned",
     "scale": "scale aligned",
     "all": "",
 }
+_FOLDED = ("median_sequence", "scale_shift_sequence", "scale")
+_LONG = 16  # rows: more are folded
 BASELINES = {
     "constant_depth": "constant depth",
     "zero_flow": "zero flow",
@@ -94,10 +96,15 @@ def _others(run: RunResult, group: str, variant: str, name: str) -> Iterator[tup
             yield baseline, value
 
 
+def cameras(count: int) -> str:
+    """The number of cameras in words."""
+    return f"{count} camera" if count == 1 else f"{count} cameras"
+
+
 def _count_tiles(run: RunResult) -> Iterator[Markup]:
     received = sum(counts["received"] for counts in run.counts.values())
     used = sum(counts["used"] for counts in run.counts.values())
-    yield _tile("Images used", f"{used} of {received}", note=f"{len(run.counts)} cameras")
+    yield _tile("Images used", f"{used} of {received}", note=cameras(len(run.counts)))
     windows = run.windows
     steps = run.config.get("window.length")
     note = f"of {steps} steps" if steps else ""
@@ -138,38 +145,44 @@ def truth_table(run: RunResult) -> Child:
             "There is no ground truth in this recording: what is below needs none.",
             class_="soft",
         )
-    rows = [
-        (
+    rows: list[list[Child]] = [
+        [
             kind,
-            _text(str(truth.get("source", ""))),
+            text_cell("td", str(truth.get("source", ""))),
             f"{truth['matched']} of {truth['of']}",
             f"{number(truth.get('tolerance_s'))} s",
-            _text(str(truth.get("why", ""))),
-        )
+        ]
         for kind, truth in sorted(run.truth.items())
     ]
-    head = ("truth", _text_head("from"), "matched", "tolerance", _text_head("remark"))
+    head: list[Child] = ["truth", text_cell("th", "from"), "matched", "tolerance"]
+    remarks = [str(truth.get("why", "")) for _, truth in sorted(run.truth.items())]
+    if any(remarks):
+        head.append(text_cell("th", "remark"))
+        for row, remark in zip(rows, remarks, strict=True):
+            row.append(text_cell("td", remark))
     return table(head, rows, caption="Ground truth, associated by stamp")
-
-
-def _text(value: str) -> Markup:
-    return element("td", value, class_="text")
-
-
-def _text_head(value: str) -> Markup:
-    return Markup(value)  # a plain word of ours
 
 
 def metric_tables(run: RunResult) -> list[Markup]:
     """A table for each group and alignment, beside the baselines that have it too."""
     parts = []
     for group in [*_GROUPS, *sorted(set(run.metrics) - set(_GROUPS))]:
-        variants = run.metrics.get(group)
+        own = run.metrics.get(group, {})
+        others = [metrics.get(group, {}) for metrics in run.baselines.values()]
+        variants = {variant for found in (own, *others) for variant in found}
         if not variants:
             continue
         parts.append(element("h3", _GROUPS.get(group, group)))
-        for variant in sorted(variants, key=_order):
-            parts.append(_metric_table(run, group, variant, variants[variant]))
+        tables = {
+            variant: _metric_table(run, group, variant, own.get(variant, {}))
+            for variant in sorted(variants, key=_order)
+        }
+        more = [tables.pop(variant) for variant in _FOLDED if variant in tables]
+        parts.append(element("div", list(tables.values()), class_="tables"))
+        if more:
+            inner = element("div", more, class_="tables")
+            words = f"{_GROUPS.get(group, group)}, other alignments"
+            parts.append(element("details", element("summary", words), inner))
     if run.baselines and parts:
         parts.append(
             element(
@@ -196,28 +209,28 @@ def _metric_table(run: RunResult, group: str, variant: str, numbers: Mapping[str
         for name, metrics in sorted(run.baselines.items())
         if metrics.get(group, {}).get(variant)
     ]
+    found = [run.baselines[baseline][group][variant] for baseline in beside]
     rows: list[list[Child]] = []
-    for name, value in _sorted(numbers):
-        row: list[Child] = [f"{name}{_arrow(name)}", number(value)]
-        for baseline in beside:
-            other = run.baselines[baseline][group][variant].get(name)
-            row.append(_compared(name, value, other))
-        rows.append(row)
+    for name in _sorted({name for numbers_ in (numbers, *found) for name in numbers_}):
+        value = numbers.get(name, math.nan)
+        compared = [_compared(name, value, other.get(name)) for other in found]
+        rows.append([f"{name}{_arrow(name)}", number(value), *compared])
     words = _ALIGNMENTS.get(variant, variant)
+    if (group, variant) == ("depth", "none"):
+        words = "in the network's own unit, no alignment"
     label = f"{_GROUPS.get(group, group)}{f', {words}' if words else ''}"
     caption = words[:1].upper() + words[1:] or None
     head = ["metric", "this run", *(BASELINES.get(name, name) for name in beside)]
-    found = table(
-        head, rows, caption=caption, label=label, id=f"metrics-{group}-{variant}".replace(" ", "-")
-    )
-    if group == "trajectory" and len(rows) > 12:
-        return element("details", element("summary", label), found, open=_order(variant)[0] == 0)
-    return found
+    name = f"metrics-{group}-{variant}".replace(" ", "-")
+    shown = table(head, rows, caption=caption, label=label, id=name)
+    if len(rows) <= _LONG:
+        return shown
+    return element("details", element("summary", label), shown)
 
 
-def _sorted(numbers: Mapping[str, float]) -> list[tuple[str, float]]:
+def _sorted(names: Iterable[str]) -> list[str]:
     """Metrics first, counts last."""
-    return sorted(numbers.items(), key=lambda item: (direction(item[0]) is None, item[0]))
+    return sorted(names, key=lambda name: (direction(name) is None, name))
 
 
 def _arrow(name: str) -> str:
@@ -237,106 +250,3 @@ def _compared(name: str, value: float, other: float | None) -> Markup:
 def _mark(word: str) -> Markup:
     sign, tone = ("▲", "good") if word == "better" else ("▼", "bad")
     return element("span", f"{sign} {word}", class_=f"mark {tone}")
-
-
-def count_table(run: RunResult) -> list[Child]:
-    """Every image received: used, or dropped by exactly one cause; and whether that adds up."""
-    causes = sorted({cause for counts in run.counts.values() for cause in counts["dropped"]})
-    rows: list[list[Child]] = []
-    sums = [0] * (3 + len(causes))
-    missing = 0
-    for camera, counts in sorted(run.counts.items()):
-        dropped = [counts["dropped"].get(cause, 0) for cause in causes]
-        cells = [counts["received"], counts["used"], *dropped, sum(dropped)]
-        sums = [total + cell for total, cell in zip(sums, cells, strict=True)]
-        missing += counts["received"] - counts["used"] - sum(dropped)
-        topic = run.topics.get(camera, "")
-        name = element("span", camera, element("br") if topic else None, element("code", topic))
-        rows.append([name, *cells])
-    head = ["camera", "received", "used", *(cause.replace("_", " ") for cause in causes), "dropped"]
-    parts: list[Child] = [
-        table(head, rows, caption="Images by camera", foot=["all", *sums], id="counts"),
-        element(
-            "p",
-            _verdict("received", sums[0], "used", sums[1], sums[-1], missing),
-            id="counts-verdict",
-        ),
-    ]
-    if causes:
-        meanings = [
-            (element("dt", cause), element("dd", CAUSES.get(cause, ""))) for cause in causes
-        ]
-        parts.append(element("dl", meanings, class_="soft"))
-    return [*parts, *_window_counts(run.windows)]
-
-
-def _verdict(whole: str, all_: int, name: str, used: int, dropped: int, missing: int) -> Child:
-    sum_ = f"{all_} {whole} = {used} {name} + {dropped} dropped"
-    if missing:
-        words = f"✗ does not add up: {sum_}, {missing} unaccounted for"
-        return element("strong", words, class_="bad")
-    return element("span", f"✓ adds up: {sum_}", class_="good")
-
-
-def _window_counts(windows: Mapping[str, Any]) -> list[Child]:
-    dropped: Mapping[str, int] = windows.get("dropped", {})
-    formed, done = windows.get("formed", 0), windows.get("done", 0)
-    lost = sum(dropped.values())
-    causes = ", ".join(f"{cause} {count}" for cause, count in sorted(dropped.items()))
-    more = [
-        f"{words}: {windows[key]}"
-        for key, words in (
-            ("sets", "instants with images"),
-            ("partial_sets", "of them without some camera"),
-            ("gaps", "gaps"),
-            ("time_jumps", "jumps back in time"),
-            ("trajectories", "trajectories"),
-        )
-        if windows.get(key)
-    ]
-    words = _verdict("windows formed", formed, "done", done, lost, formed - done - lost)
-    return [
-        element("p", words, f" ({causes})" if causes else None, id="windows-verdict"),
-        element("p", "; ".join(more) + ".", class_="soft") if more else None,
-    ]
-
-
-def timing_table(run: RunResult) -> Child:
-    """Milliseconds of each stage."""
-    stages: Mapping[str, Mapping[str, float]] = run.timing.get("stages_ms", {})
-    if not stages:
-        return None
-    keys = ("min", "p50", "p95", "mean")
-    ordered = sorted(stages, key=lambda name: (name == "total", -stages[name]["p50"]))
-    rows = [
-        [name.replace("_", " "), *(number(stages[name][key]) for key in keys)] for name in ordered
-    ]
-    return table(["stage, ms", *keys], rows, caption="Time per window by stage")
-
-
-def parts_line(run: RunResult) -> Child:
-    """Where the time of the whole run went."""
-    parts: Mapping[str, float] = run.timing.get("parts_s", {})
-    if not parts:
-        return None
-    words = ", ".join(f"{name} {number(round(value, 2))} s" for name, value in parts.items())
-    share = run.timing.get("read_decode_share")
-    reading = "" if share is None else f" Reading and decoding: {100 * share:.1f} % of the run."
-    return element("p", f"The run: {words}.{reading}", class_="soft")
-
-
-def config_table(config: Mapping[str, Any]) -> Markup:
-    """All parameters of the node that the run used."""
-    rows = [[name, _text(_value(value))] for name, value in sorted(config.items())]
-    return table(["parameter", _text_head("value")], rows, caption="Parameters")
-
-
-def _value(value: Any) -> str:
-    if isinstance(value, (list, tuple)):
-        return ", ".join(str(item) for item in value) or "[]"
-    return str(value) if value != "" else "''"
-
-
-def about(facts: Sequence[tuple[str, str]]) -> Markup:
-    """Names and values as one line of words."""
-    return element("p", "; ".join(f"{name}: {value}" for name, value in facts if value))
