@@ -122,21 +122,22 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _run_suite(arguments: argparse.Namespace) -> int:
-    path = Path(arguments.json) if arguments.json else None
+    path = _path(arguments.json)
+    samples = Path(arguments.what[0]) if arguments.what else None
     if arguments.suite == "samples":
         from vggt4d_ros.evaluation import suite_samples
 
-        if len(arguments.what) != 1:
+        if samples is None:
             raise CommandError("--suite samples needs the folder of the samples")
-        suite_samples.run(path, Path(arguments.what[0]), options_of(arguments), arguments.out)
+        suite_samples.run(path, samples, options_of(arguments), arguments.out)
     elif arguments.suite == "geometry":
         from vggt4d_ros.evaluation import suite_geometry
 
-        suite_geometry.run(path)
+        suite_geometry.run(path, samples=samples)
     else:
         from vggt4d_ros.evaluation import suite_compact
 
-        suite_compact.run(path, arguments.checkpoint or "")
+        suite_compact.run(path, arguments.checkpoint or "", samples=samples)
     return 0
 
 
@@ -146,8 +147,7 @@ def _compare(arguments: argparse.Namespace) -> int:
     folders = [Path(name) for name in arguments.what[1:]]
     if len(folders) < 2:
         raise CommandError("compare needs two run folders or more")
-    json_path = Path(arguments.json) if arguments.json else None
-    return int(compare.run(folders, arguments.bound, json_path=json_path))
+    return int(compare.run(folders, arguments.bound, json_path=_path(arguments.json)))
 
 
 def _evaluate(arguments: argparse.Namespace) -> int:

@@ -129,7 +129,11 @@ class _Run:
 
     def result(self) -> RunResult:
         context = SinkContext(
-            self._config, self._source.topics, self._engine.description.name, self._pipeline.counts
+            self._config,
+            self._source.topics,
+            self._engine.description.name,
+            self._pipeline.counts,
+            self._source.path,
         )
         sinks = open_sinks(self._options, context)
         with ExitStack() as stack:

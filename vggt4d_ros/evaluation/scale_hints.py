@@ -10,6 +10,7 @@ from typing import Any
 from vggt4d_ros.config import Config
 from vggt4d_ros.datatypes import Array, DecodeError, Rig, Window
 from vggt4d_ros.evaluation.depth_truth import DepthTruth
+from vggt4d_ros.geometry.given import given_heights
 from vggt4d_ros.geometry.platform_motion import PlatformMotion, window_motion
 from vggt4d_ros.geometry.scale import GivenScale
 from vggt4d_ros.geometry.transform_buffer import TransformBuffer
@@ -31,11 +32,7 @@ def given_hints(
         depth: given depth images by camera.
         motion: of the platform.
     """
-    geometry, names = config.geometry, config.cameras.names
-    heights: dict[int, float] = {}
-    if geometry.camera_height > 0:
-        name = geometry.camera_height_of
-        heights[names.index(name) if name else 0] = geometry.camera_height
+    heights = given_heights(config)
     stores = depth or {}
     if not heights and not stores:
         return None if motion is None else ScaleHints(motion=motion)

@@ -56,6 +56,7 @@ class BagSource:
             self._bag.close()
             raise
         bag = self._bag
+        self.path: Path | None = bag.path
         self.about: dict[str, Any] = {
             "kind": "bag",
             "name": bag.path.name,

@@ -7,6 +7,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -46,6 +47,7 @@ class DatasetSource:
         self._options = options
         self.report = SourceReport(list(options.notes))
         self.config = self._configured(options.config)
+        self.path: Path | None = None
         self.topics: dict[str, str] = {}
         self.total = recording.steps * len(recording.cameras)
         self.metric = recording.metric

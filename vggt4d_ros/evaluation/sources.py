@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -64,6 +65,7 @@ class SourceReport:
 class Source(Protocol):
     """A recording that is being read; a context manager of its owner closes it."""
 
+    path: Path | None  # of the bag; None: it is none
     about: dict[str, Any]  # RunResult.source
     config: Config  # with the names of its cameras
     topics: dict[str, str]  # camera -> image topic; empty for data sets
