@@ -164,7 +164,7 @@ def test_frames_of_the_last_window_are_not_encoded_again(monkeypatch: pytest.Mon
         predictor.predict(Window(long.sets[start : start + 4]))
 
     assert batches == [2] * 4 + [2] + [2]  # four steps, then one new step at a time
-    assert len(predictor._cache) == 8
+    assert len(predictor.trunk) == 8
 
 
 def test_same_picture_in_another_frame_is_encoded_again() -> None:
@@ -328,18 +328,18 @@ def test_memory_error_is_typed_and_the_predictor_lives_on(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     predictor = make()
-    plain = predictor.model.fuse_views
+    plain = predictor.model.finish_views
 
     def full(*args: object) -> None:
         raise torch.cuda.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(predictor.model, "fuse_views", full)
+    monkeypatch.setattr(predictor.model, "finish_views", full)
     shown = window(2, [(48, 64)])
     with pytest.raises(OutOfMemory, match="out of memory"):
         predictor.predict(shown)
-    assert len(predictor._cache) == 0
+    assert len(predictor.trunk) == 0
 
-    monkeypatch.setattr(predictor.model, "fuse_views", plain)
+    monkeypatch.setattr(predictor.model, "finish_views", plain)
     assert predictor.predict(shown).valid.all()
 
 
@@ -349,7 +349,7 @@ def test_another_error_stays_what_it_is(monkeypatch: pytest.MonkeyPatch) -> None
     def wrong(*args: object) -> None:
         raise RuntimeError("shapes differ")
 
-    monkeypatch.setattr(predictor.model, "fuse_views", wrong)
+    monkeypatch.setattr(predictor.model, "finish_views", wrong)
 
     with pytest.raises(RuntimeError, match="shapes differ"):
         predictor.predict(window(2, [(48, 64)]))
@@ -374,7 +374,7 @@ def test_warm_up_leaves_nothing_behind() -> None:
 
     predictor.warm_up((2, 3), SIZES)
 
-    assert len(predictor._cache) == 0
+    assert len(predictor.trunk) == 0
     with pytest.raises(ValueError, match="sizes must have 3 entries, got 2"):
         predictor.warm_up((2, 3), SIZES[:2])
 

@@ -16,6 +16,7 @@ from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 C = TypeVar("C")
 
+LATER = ("pairs",)  # keys that older checkpoints lack: they are without
 _CHOICES = {
     "encoder.kind": ("dinov2", "conv", "stem"),
     "cross_view_scope": ("window", "step"),
@@ -102,6 +103,7 @@ class ModelConfig:
     cross_view_scope: str = "window"
     temporal_mixer: str = "attention"
     arrangement: str = "parallel"
+    pairs: bool = False  # compare frames by geometry, see pair_head; needs the stem encoder
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
     camera: CameraConfig = field(default_factory=CameraConfig)
     dense: DenseConfig = field(default_factory=DenseConfig)
@@ -129,6 +131,8 @@ class ModelConfig:
             raise ValueError(f"the dpt head needs four taps and out_channels, got {self.taps}")
         if (self.encoder.kind == "stem") != (self.dense.kind == "pyramid"):
             raise ValueError("the pyramid head and the stem encoder need each other")
+        if self.pairs and self.encoder.kind != "stem":
+            raise ValueError("pairs need the maps of the stem encoder")
         if self.encoder.kind == "stem" and self.patch_size != 16:
             raise ValueError(f"the stem encoder has patch size 16, got {self.patch_size}")
 
@@ -147,6 +151,7 @@ def _build(kind: type[C], values: object, path: str) -> C:
         raise ValueError(f"{path} must be a mapping, got {values!r}")
     assert is_dataclass(kind)
     names = [spec.name for spec in fields(kind)]
+    values = {**{name: False for name in LATER if name in names}, **values}
     odd = sorted(set(map(str, values)) ^ set(names))
     if odd:
         raise ValueError(f"{path}: unknown or missing key {odd[0]!r}; known: {', '.join(names)}")
@@ -198,6 +203,27 @@ def compact() -> ModelConfig:
     )
 
 
+def ablation() -> ModelConfig:
+    """A smaller ``compact``: cheap enough to train every way of mixing space and time anew."""
+    return ModelConfig(
+        name="ablation",
+        img_size=96,
+        patch_size=16,
+        embed_dim=96,
+        depth=2,
+        num_heads=3,
+        mlp_ratio=3.0,
+        num_register_tokens=2,
+        init_values=0.5,
+        taps=(0, 1),
+        alpha_init=1.0,
+        encoder=EncoderConfig("stem", depth=2, num_heads=3, name="stem", channels=(16, 24, 48)),
+        camera=CameraConfig(trunk_depth=1, num_heads=3, iterations=2, mlp_ratio=2.0),
+        dense=DenseConfig("pyramid", features=48, out_channels=(16, 24, 32)),
+        motion=MotionConfig(match_dim=48, feature_dim=24, hidden_dim=32, refinements=1),
+    )
+
+
 def tiny() -> ModelConfig:
     """The release's architecture at test size."""
     return ModelConfig(
@@ -219,4 +245,10 @@ def tiny_motion() -> ModelConfig:
     return replace(tiny(), name="tiny_motion", alpha_init=0.5, motion=small)
 
 
-CONFIGS = {"release": release, "compact": compact, "tiny": tiny, "tiny_motion": tiny_motion}
+CONFIGS = {
+    "release": release,
+    "compact": compact,
+    "ablation": ablation,
+    "tiny": tiny,
+    "tiny_motion": tiny_motion,
+}

@@ -12,9 +12,41 @@ from vggt4d_ros.model.camera_head import quaternion_to_matrix
 from vggt4d_ros.model.config import ModelConfig
 from vggt4d_ros.model.correlation import cell_grid, enlarge
 from vggt4d_ros.model.layers import LayerNorm
+from vggt4d_ros.model.two_view import fit_motion
 
 CUES = 6  # a direction: flow, what of it the camera's motion does not explain, its length, logit
 LIMIT = 8.0  # cells; a larger residual says no more
+
+
+def fitted_flow(
+    flow: Tensor, weight: Tensor, depth: Tensor, pose: Tensor, target: Tensor
+) -> Tensor:
+    """Flow (N, 2, h, w) in cells of static points, by the camera motion that most of it agrees on.
+
+    Args:
+        flow: (N, 2, h, w) cells.
+        weight: (N, h, w) >= 0, how sure the flow is.
+        depth: (N, h, w) of the source frame.
+        pose: (N, 9) pose encodings of the source frame; only the field of view is used.
+        target: (N, 9) of the target frame, likewise.
+    """
+    height, width = depth.shape[-2:]
+    cells = cell_grid(height, width, depth.device)
+    size = torch.tensor([width, height], device=depth.device, dtype=depth.dtype)
+    middle = ((size - 1) / 2).view(2, 1, 1)
+    half, target_half = (
+        (torch.tan(p[:, [8, 7]].clamp(0.05, 3.0) / 2) / (size / 2))[:, :, None, None]
+        for p in (pose, target)
+    )  # normalised units a cell
+    rays = (cells - middle) * half
+    points = (torch.cat([rays, torch.ones_like(rays[:, :1])], dim=1) * depth[:, None]).flatten(2)
+    at = ((cells + flow - middle) * target_half).flatten(2)
+    start = torch.eye(3, device=depth.device, dtype=depth.dtype).expand(len(flow), 3, 3)
+    points = points.transpose(1, 2)
+    motion = fit_motion(points, at.transpose(1, 2), weight.flatten(1), start)
+    moved = (points @ motion.rotation.transpose(1, 2) + motion.shift[:, None]).transpose(1, 2)
+    place = (moved[:, :2] / moved[:, 2:].clamp(min=1e-2)).unflatten(2, (height, width))
+    return place / target_half + middle - cells
 
 
 def rigid_flow(depth: Tensor, pose: Tensor, target_pose: Tensor) -> Tensor:
@@ -79,7 +111,12 @@ class DynamicMaskHead(nn.Module):
 
 
 def motion_cues(
-    flow: Tensor, logits: Tensor, depth: Tensor, pose: Tensor, target_pose: Tensor
+    flow: Tensor,
+    logits: Tensor,
+    depth: Tensor,
+    pose: Tensor,
+    target_pose: Tensor,
+    fitted: bool = False,
 ) -> Tensor:
     """What one direction of flow says about motion, (N, CUES, h, w).
 
@@ -89,8 +126,14 @@ def motion_cues(
         depth: (N, h, w) of the source frame.
         pose: (N, 9) of the source frame.
         target_pose: (N, 9) of the target frame.
+        fitted: the camera's motion is what most of the flow agrees on, not that of the poses.
     """
-    residual = (flow - rigid_flow(depth, pose, target_pose)).nan_to_num(0.0, LIMIT, -LIMIT)
+    if fitted:
+        with torch.no_grad():
+            own = fitted_flow(flow, logits[:, 0].sigmoid(), depth, pose, target_pose)
+    else:
+        own = rigid_flow(depth, pose, target_pose)
+    residual = (flow - own).nan_to_num(0.0, LIMIT, -LIMIT)
     residual = residual.clamp(-LIMIT, LIMIT)
     length = residual.square().sum(1, keepdim=True).add(1e-6).sqrt()
     return torch.cat([flow.clamp(-LIMIT, LIMIT), residual, length, logits], dim=1).detach()

@@ -165,9 +165,20 @@ class Attention(nn.Module):
             query, key = apply_rope(query, rope), apply_rope(key, rope)
         return query.to(value.dtype), key.to(value.dtype), value
 
-    def forward(self, x: Tensor, rope: Rope | None = None, bias: Tensor | None = None) -> Tensor:
-        """Mixes tokens (N, L, C); ``bias`` (N, L) is added to each key's logits."""
+    def forward(
+        self,
+        x: Tensor,
+        rope: Rope | None = None,
+        bias: Tensor | None = None,
+        rows: Tensor | slice | None = None,
+    ) -> Tensor:
+        """Mixes tokens (N, L, C); ``bias`` (N, L) is added to each key's logits.
+
+        ``rows`` are the indices of the tokens wanted; the others are only attended to.
+        """
         query, key, value = self.project(x, rope)
+        if rows is not None:
+            query = query[:, :, rows]
         if bias is None:
             out = attend(query, key, value)
         else:
@@ -197,7 +208,17 @@ class Block(nn.Module):
         self.mlp = Mlp(dim, round(dim * mlp_ratio))
         self.ls2 = LayerScale(dim, init_values)
 
-    def forward(self, x: Tensor, rope: Rope | None = None, bias: Tensor | None = None) -> Tensor:
-        """Updates tokens: (N, L, C), or (N, T, P, C) where the mixer runs along time."""
-        x = x + self.ls1(self.attn(self.norm1(x), rope, bias))
+    def forward(
+        self,
+        x: Tensor,
+        rope: Rope | None = None,
+        bias: Tensor | None = None,
+        rows: Tensor | slice | None = None,
+    ) -> Tensor:
+        """Updates tokens: (N, L, C), or (N, T, P, C) where the mixer runs along time.
+
+        ``rows`` says which of L (indices) or T (a slice) are wanted, None: all.
+        """
+        mixed = self.attn(self.norm1(x), rope, bias, rows)
+        x = (x if rows is None else x[:, rows]) + self.ls1(mixed)
         return x + self.ls2(self.mlp(self.norm2(x)))

@@ -51,10 +51,11 @@ class MotionInput(NamedTuple):
 
     temporal: Tensor  # (B*S, h*w, 2C) patch tokens of the time branch
     fused: Tensor  # (B*D*V, h*w, 2C) fused patch tokens of the dense frames
-    skips: tuple[Tensor, ...]  # maps of all B*S frames
+    skips: tuple[Tensor, ...]  # maps of all B*S frames, or of those of the steps ``held``
     pose: Tensor  # (B, T, V, 9)
     depth: Tensor | None  # (B, D, V, H, W)
     queries: Tensor | None  # (B, N, 4)
+    held: tuple[int, ...] | None = None  # rising
 
 
 class MotionHead(nn.Module):
@@ -65,6 +66,7 @@ class MotionHead(nn.Module):
         assert config.motion is not None
         stem = config.encoder.kind == "stem"
         self.patch = config.patch_size
+        self.fitted = config.pairs
         self.detail = None if stem else DetailStem(config.patch_size)
         channels = config.encoder.channels if stem else DetailStem.channels
         self.features = FeatureExtractor(config, channels)
@@ -81,9 +83,11 @@ class MotionHead(nn.Module):
         needed = {*steps, *(step + 1 for step in ahead), *(step - 1 for step in behind)}
         tracking = seen.queries is not None and self.tracks is not None
         used = tuple(range(shape.steps)) if tracking else tuple(sorted(needed))
+        held = seen.held or tuple(range(shape.steps))
+        here, own = shape._replace(steps=len(held)), tuple(held.index(step) for step in used)
         features = self.features(
             select_steps(seen.temporal, shape, used),
-            tuple(select_steps(skip, shape, used) for skip in seen.skips),
+            tuple(select_steps(skip, here, own) for skip in seen.skips),
         )
         within = shape._replace(steps=len(used))
         pairs = [(used.index(s), used.index(s + 1)) for s in ahead]
@@ -169,6 +173,7 @@ class MotionHead(nn.Module):
                     depth[:, own].flatten(0, 2),
                     pose[:, list(sources)].flatten(0, 2),
                     pose[:, [s + sign for s in sources]].flatten(0, 2),
+                    self.fitted,
                 ).unflatten(0, (shape.batch, len(sources), shape.views))
                 if valid is not None:
                     there = valid[:, [s + sign for s in sources]][..., None, None, None]

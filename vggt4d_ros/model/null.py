@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from vggt4d_ros.config import EngineConfig
 from vggt4d_ros.datatypes import DecodeError, FramePrediction, LazyImage, Prediction, Window
-from vggt4d_ros.model.engine import EngineDescription, resolve_steps
+from vggt4d_ros.model.contract import EngineDescription, resolve_steps
 
 WARNING = "model.engine is 'null': depth and poses are made up; for benchmarks and dry runs only"
 SPACING = 0.1  # network units between neighbouring cameras

@@ -13,7 +13,6 @@ from contextlib import contextmanager
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from vggt4d_ros.config import EngineConfig
 from vggt4d_ros.datatypes import (
@@ -24,15 +23,14 @@ from vggt4d_ros.datatypes import (
     Window,
 )
 from vggt4d_ros.model.checkpoint import load_engine_model
-from vggt4d_ros.model.encoder import Encoded
-from vggt4d_ros.model.engine import EngineDescription, resolve_steps
+from vggt4d_ros.model.contract import EngineDescription, resolve_steps
 from vggt4d_ros.model.errors import EngineError, OutOfMemory
+from vggt4d_ros.model.loader import FrameLoader
 from vggt4d_ros.model.memory import memory_in_use
 from vggt4d_ros.model.outcome import to_prediction
 from vggt4d_ros.model.precision import cast_trunk, choose_device, choose_precision
-from vggt4d_ros.model.preprocess import Placement, pad_to, resample, to_rgb
 from vggt4d_ros.model.stage_clock import StageClock
-from vggt4d_ros.model.token_cache import TokenCache
+from vggt4d_ros.model.trunk import Trunk
 from vggt4d_ros.model.vggt4d import VGGT4D, ModelOutput
 from vggt4d_ros.model.window_grid import WindowGrid
 
@@ -77,8 +75,10 @@ class Predictor:
         self._checkpoint = checkpoint
         self.model = cast_trunk(model.eval().requires_grad_(False), self.precision)
         with _memory_errors(self.device):
-            self.model.to(self.device)
-        self._cache = TokenCache()
+            # convolutions run faster with channels last, on a CPU and with a GPU's tensor cores
+            self.model.to(device=self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._loader = FrameLoader(self.device)
+        self.trunk = Trunk(self.model, self._loader)
         self.meter: Callable[[], float] | None = None  # of the stages; None: milliseconds
         if not model.needs_time_branch():
             model.time_branch = False
@@ -140,11 +140,12 @@ class Predictor:
             for step in range(steps)
         )
         self.predict(Window(sets))
-        self._cache.clear()
+        self.trunk.clear()
 
     def close(self) -> None:
         """Frees the device's memory; the predictor is of no use afterwards."""
-        self._cache.clear()
+        self.trunk.clear()
+        self._loader.close()
         self.model.to("meta")
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
@@ -169,26 +170,8 @@ class Predictor:
             with torch.inference_mode(), _memory_errors(self.device):
                 return _Run(self, window, steps).prediction(points)
         except OutOfMemory:
-            self._cache.clear()
+            self.trunk.clear()
             raise
-
-    def encode(
-        self, frames: list[tuple[Frame, Placement]], size: int, clock: StageClock
-    ) -> list[Encoded]:
-        """Encodes frames in batches of ``size``, or takes them from the last window."""
-
-        def load(frame: Frame, placement: Placement) -> Tensor:
-            with clock.stage("preprocess"):
-                pixels = resample(to_rgb(frame.image.rgb()), placement.height, placement.width)
-                pixels = pad_to(pixels, placement.total_height, placement.total_width)
-                image = torch.from_numpy(np.ascontiguousarray(pixels)).to(self.device)
-                return image.permute(2, 0, 1).float() / 255
-
-        def encode(images: Tensor) -> Encoded:
-            with clock.stage("encoder"):
-                return self.model.encode(images)
-
-        return self._cache.encode(frames, load, encode, size)
 
 
 @contextmanager
@@ -237,18 +220,15 @@ class _Run:
             return to_prediction(output, self.grid, self.dense, self.dense, stages)
 
     def _forward(self, points: bool) -> ModelOutput:
-        model, clock, grid = self.model, self.clock, self.grid
-        keys = [(frame, grid.placements[slot]) for slot, frame in grid.frames.items()]
-        frames = self.predictor.encode(keys, grid.window_shape[1], clock)
-        shape = grid.shape
-        with clock.stage("encoder"):
-            encoded = grid.assemble(dict(zip(grid.frames, frames, strict=True)))
-            valid = grid.mask(self.predictor.device)
-            tokens = model.cross_view_global_fusion.add_specials(encoded.tokens, shape, valid)
-        with clock.stage("cross_view"):
-            spatial = model.fuse_views(tokens, shape, valid)
-        with clock.stage("cross_time"):
-            taps = model.fuse_steps(tokens, spatial, shape, valid)
-        steps = tuple(step - grid.steps[0] for step in self.dense)
-        with clock.stage("heads"):
-            return model.apply_heads(encoded, taps, shape, valid, steps=steps, points=points)
+        steps = tuple(step - self.grid.steps[0] for step in self.dense)
+        seen = self.predictor.trunk.run(self.grid, steps, self.clock)
+        with self.clock.stage("heads"):
+            return self.model.apply_heads(
+                seen.encoded,
+                seen.taps,
+                seen.shape,
+                seen.valid,
+                steps=steps,
+                points=points,
+                held=seen.held,
+            )

@@ -10,6 +10,7 @@ from vggt4d_ros.model.config import ModelConfig
 from vggt4d_ros.model.correlation import enlarge
 from vggt4d_ros.model.encoder import ResidualConv
 from vggt4d_ros.model.layers import LayerNorm
+from vggt4d_ros.model.pair_head import CUES
 
 # keeps the exponential activations of an untrained or diverging network finite
 RAW_LIMIT = 10.0
@@ -34,11 +35,14 @@ class PyramidHead(nn.Module):
             nn.Conv2d(coarse, width, 1) for width, coarse in zip(fine, widths[1:], strict=True)
         )
         self.merge = nn.ModuleList(ResidualConv(width) for width in fine)
+        self.cues = nn.Conv2d(CUES, fine[2], 3, padding=1) if config.pairs else None
         self.depth_out = _output(fine[0], 2) if options.depth else None
         self.points_out = _output(fine[0], 4) if options.points else None
 
     def start(self) -> None:
         """Untrained, depth is near 1, points near the origin, confidence near 2."""
+        if self.cues is not None:
+            nn.init.normal_(self.cues.weight, std=1e-2)
         for output in (self.depth_out, self.points_out):
             if output is not None:
                 last = output.get_submodule("3")
@@ -46,7 +50,13 @@ class PyramidHead(nn.Module):
                 nn.init.normal_(last.weight, std=1e-3)
 
     def forward(
-        self, taps: list[Tensor], skips: tuple[Tensor, ...], height: int, width: int, points: bool
+        self,
+        taps: list[Tensor],
+        skips: tuple[Tensor, ...],
+        height: int,
+        width: int,
+        points: bool,
+        cues: Tensor | None = None,
     ) -> tuple[Tensor | None, Tensor | None]:
         """Raw depth (N, 2, H, W) and raw points (N, 4, H, W).
 
@@ -56,6 +66,7 @@ class PyramidHead(nn.Module):
             height: h, patches.
             width: w, patches.
             points: whether points are wanted.
+            cues: (N, CUES, 2h, 2w) of depth by parallax, where the network compares pairs.
         """
         x = sum(
             project(self.norm(tap).to(project.weight.dtype))
@@ -65,6 +76,8 @@ class PyramidHead(nn.Module):
         x = self.refine(x.transpose(1, 2).unflatten(2, (height, width)))
         for level in (2, 1, 0):
             x = enlarge(self.narrow[level](x), 2) + self.lateral[level](skips[level])
+            if level == 2 and self.cues is not None and cues is not None:
+                x = x + self.cues(cues)
             x = self.merge[level](x)
         depth = None if self.depth_out is None else _bounded(self.depth_out(x))
         if not points or self.points_out is None:

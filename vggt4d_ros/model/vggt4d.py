@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from vggt4d_ros.model.camera_head import CameraHead
 from vggt4d_ros.model.config import ModelConfig
 from vggt4d_ros.model.cross_time import CrossTimeLocalFusion
-from vggt4d_ros.model.cross_view import CrossViewGlobalFusion
+from vggt4d_ros.model.cross_view import CrossViewGlobalFusion, FrameStart
 from vggt4d_ros.model.dpt_head import DptHead, activate_depth, activate_points, in_chunks
 from vggt4d_ros.model.encoder import Encoded
 from vggt4d_ros.model.fusion import SpatiotemporalDenseFusion
@@ -23,6 +23,7 @@ from vggt4d_ros.model.grid import GridShape, blank_missing, check_grid, select_s
 from vggt4d_ros.model.initialise import initialise
 from vggt4d_ros.model.layers import Rope, rope_tables
 from vggt4d_ros.model.motion import MotionHead, MotionInput, MotionOutput
+from vggt4d_ros.model.pair_head import PairHead, PairOutput
 from vggt4d_ros.model.pyramid_head import PyramidHead
 
 IMAGE_MEAN = (0.485, 0.456, 0.406)
@@ -34,6 +35,13 @@ class Taps(NamedTuple):
 
     spatial: list[Tensor]
     temporal: list[Tensor]  # the spatial ones where there is no time branch
+
+
+class Start(NamedTuple):
+    """What both branches make of N frames before any of them sees another."""
+
+    spatial: FrameStart
+    temporal: Tensor | None  # (N, P, C); None where the time branch begins after the space branch
 
 
 class ModelOutput(NamedTuple):
@@ -48,6 +56,7 @@ class ModelOutput(NamedTuple):
     world_points: Tensor | None  # (B, D, V, H, W, 3)
     world_points_conf: Tensor | None  # (B, D, V, H, W), > 1
     motion: MotionOutput | None  # flow, dynamic mask, tracks
+    pairs: PairOutput | None = None  # matches with the reference frame; its pose is the last above
 
 
 class VGGT4D(nn.Module):
@@ -77,6 +86,8 @@ class VGGT4D(nn.Module):
                 self.dense_head["point_head"] = DptHead(config, 4)
         if config.motion is not None:
             self.motion_head = MotionHead(config)
+        if config.pairs:
+            self.pair_head = PairHead(config)
         initialise(self)
 
     def restore_constants(self) -> None:
@@ -120,6 +131,81 @@ class VGGT4D(nn.Module):
             device,
         )
 
+    def begin(self, patches: Tensor, shape: GridShape, *, reference: bool) -> Start:
+        """What depends on a frame alone, of encoded frames (N, h*w, C).
+
+        Args:
+            patches: tokens of the encoder.
+            shape: of the grid; only the size of a frame matters.
+            reference: whether the frames are the reference of their window, or all are not.
+        """
+        views = self.cross_view_global_fusion
+        specials = views.specials()[0 if reference else 1]
+        specials = specials.expand(len(patches), -1, -1)
+        tokens = torch.cat([specials, patches.to(specials.dtype)], dim=1)
+        rope = self.rope(shape, patches.device)
+        parallel = self.time_branch and self.config.arrangement == "parallel"
+        temporal = self.cross_time_local_fusion.begin(tokens, rope) if parallel else None
+        return Start(views.begin(tokens, rope), temporal)
+
+    def finish_views(
+        self,
+        start: FrameStart,
+        shape: GridShape,
+        valid: Tensor | None,
+        rows: Tensor | None = None,
+    ) -> list[Tensor]:
+        """As ``fuse_views``, of frames begun; the last tap only at ``rows`` (see ``used_rows``)."""
+        rope = self.rope(shape, start.within.device)
+        return self.cross_view_global_fusion.finish(start, shape, rope, valid, rows)
+
+    def finish_steps(
+        self,
+        start: Start,
+        spatial: list[Tensor],
+        shape: GridShape,
+        valid: Tensor | None,
+        steps: tuple[int, ...] | None = None,
+    ) -> Taps:
+        """As ``fuse_steps``, of frames begun; taps as the heads need them for dense ``steps``."""
+        if start.temporal is None:
+            return self.fuse_steps(start.spatial.within, spatial, shape, valid)
+        wanted = None
+        if steps is not None:
+            used = self.with_neighbours(steps, shape.steps)
+            if not used:  # poses alone do not see this branch
+                return Taps(spatial, spatial)
+            wanted = range(used[0], used[-1] + 1)
+        rope = self.rope(shape, start.temporal.device)
+        time = self.cross_time_local_fusion
+        return Taps(spatial, time.finish(start.temporal, shape, rope, valid, wanted))
+
+    def with_neighbours(self, steps: tuple[int, ...], count: int) -> tuple[int, ...]:
+        """The dense steps and those that flow needs beside them."""
+        if self.config.pairs:  # every frame is compared with the reference
+            return tuple(range(count))
+        if self.config.motion is None:
+            return steps
+        near = {step + sign for step in steps for sign in (-1, 0, 1)}
+        return tuple(sorted(step for step in near if 0 <= step < count))
+
+    def used_rows(self, shape: GridShape, steps: tuple[int, ...]) -> Tensor | None:
+        """Which of a window's S*P tokens the heads see of the space branch's last tap.
+
+        Those of the dense frames, and the camera token of all; None: all tokens.
+        """
+        if self.config.arrangement not in ("parallel", "spatial") or self.config.pairs:
+            return None
+        if not self.time_branch:
+            steps = self.with_neighbours(steps, shape.steps)
+        if len(steps) == shape.steps:
+            return None
+        tokens = self.specials + shape.height * shape.width
+        wanted = torch.zeros(shape.steps, shape.views, tokens, dtype=torch.bool)
+        wanted[:, :, 0] = True
+        wanted[list(steps)] = True
+        return wanted.flatten().nonzero()[:, 0]
+
     def fuse_views(self, tokens: Tensor, shape: GridShape, valid: Tensor | None) -> list[Tensor]:
         """Taps of the space branch for tokens (B*S, P, C), specials included."""
         rope = self.rope(shape, tokens.device)
@@ -153,13 +239,31 @@ class VGGT4D(nn.Module):
         temporal = [select_steps(tap, shape, steps)[:, self.specials :] for tap in taps.temporal]
         return self.spatiotemporal_dense_fusion(spatial, temporal)
 
+    def compare_pairs(
+        self, taps: Taps, encoded: Encoded, pose: Tensor, shape: GridShape, valid: Tensor | None
+    ) -> PairOutput:
+        """Matches of all frames with the reference, and what follows from them."""
+        found: PairOutput = self.pair_head(
+            taps.spatial[-1][:, self.specials :],
+            encoded.skips[2],
+            pose.flatten(1, 2),
+            shape,
+            None if valid is None else valid.flatten(1),
+        )
+        return found
+
     def predict_dense(
-        self, fused: list[Tensor], skips: tuple[Tensor, ...], shape: GridShape, points: bool
+        self,
+        fused: list[Tensor],
+        skips: tuple[Tensor, ...],
+        shape: GridShape,
+        points: bool,
+        cues: Tensor | None = None,
     ) -> tuple[Tensor | None, Tensor | None]:
-        """Raw depth (N, 2, H, W) and points (N, 4, H, W) of N frames; skips are of these frames."""
+        """Raw depth (N, 2, H, W) and points (N, 4, H, W) of N frames; skips, cues are of these."""
         size = (shape.height, shape.width)
         if "pyramid" in self.dense_head:
-            return self.dense_head["pyramid"](fused, skips, *size, points)
+            return self.dense_head["pyramid"](fused, skips, *size, points, cues)
         depth = points_raw = None
         if "depth_head" in self.dense_head:
             head = self.dense_head["depth_head"]
@@ -227,12 +331,25 @@ class VGGT4D(nn.Module):
         steps: tuple[int, ...],
         points: bool,
         queries: Tensor | None = None,
+        held: tuple[int, ...] | None = None,
     ) -> ModelOutput:
-        """Camera, dense and motion heads; ``steps`` as ``dense_steps`` of ``forward``."""
+        """Camera, dense and motion heads; ``steps`` as ``dense_steps`` of ``forward``.
+
+        ``held`` are the steps, rising, whose skip maps are in ``encoded``; None: all.
+        """
         poses = self.estimate_poses(taps, shape, valid)
+        if not steps and queries is None:
+            return ModelOutput(poses, None, None, None, None, None)
         fused = self.fuse_branches(taps, shape, steps)
-        skips = tuple(select_steps(skip, shape, steps) for skip in encoded.skips)
-        raw_depth, raw_points = self.predict_dense(fused, skips, shape, points)
+        here = shape if held is None else shape._replace(steps=len(held))
+        own = steps if held is None else tuple(held.index(step) for step in steps)
+        skips = tuple(select_steps(skip, here, own) for skip in encoded.skips)
+        pairs = cues = None
+        if self.config.pairs:
+            pairs = self.compare_pairs(taps, encoded, poses[-1], shape, valid)
+            poses.append(pairs.pose.unflatten(1, (shape.steps, shape.views)))
+            cues = select_steps(pairs.cues.flatten(0, 1), shape, steps)
+        raw_depth, raw_points = self.predict_dense(fused, skips, shape, points, cues)
         lead = (shape.batch, len(steps), shape.views)
         depth = depth_conf = world = world_conf = None
         if raw_depth is not None:
@@ -242,9 +359,9 @@ class VGGT4D(nn.Module):
         motion = None
         if self.config.motion is not None:
             temporal = taps.temporal[-1][:, self.specials :]
-            seen = MotionInput(temporal, fused[-1], encoded.skips, poses[-1], depth, queries)
+            seen = MotionInput(temporal, fused[-1], encoded.skips, poses[-1], depth, queries, held)
             motion = self.motion_head(seen, shape, valid, steps)
-        return ModelOutput(poses, depth, depth_conf, world, world_conf, motion)
+        return ModelOutput(poses, depth, depth_conf, world, world_conf, motion, pairs)
 
 
 def check_steps(steps: tuple[int, ...] | None, count: int) -> tuple[int, ...]:

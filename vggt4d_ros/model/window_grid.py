@@ -4,15 +4,18 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import torch
 from torch import Tensor
 
 from vggt4d_ros.datatypes import DecodeError, Frame, Window
-from vggt4d_ros.model.encoder import Encoded
+from vggt4d_ros.model.batch_cache import blank, join
 from vggt4d_ros.model.grid import GridShape
 from vggt4d_ros.model.preprocess import Placement, fitted_size, place
 
 Slot = tuple[int, int]  # (step, view) of the window
+V = TypeVar("V")
 
 
 class WindowGrid:
@@ -52,6 +55,11 @@ class WindowGrid:
         self.views = sorted({view for _, view in fitted})
 
     @property
+    def reference(self) -> Slot:
+        """The frame whose camera is the network's world."""
+        return next(iter(self.frames))
+
+    @property
     def shape(self) -> GridShape:
         """Shape for the network, one window."""
         height, width = self.size[0] // self._patch, self.size[1] // self._patch
@@ -66,12 +74,11 @@ class WindowGrid:
         valid = [[(step, view) in self.frames for view in self.views] for step in self.steps]
         return None if all(map(all, valid)) else torch.tensor([valid], device=device)
 
-    def assemble(self, encoded: dict[Slot, Encoded]) -> Encoded:
-        """All frames of the grid, time-major, zeros where one is missing."""
-        some = next(iter(encoded.values()))
-        blank = Encoded(
-            torch.zeros_like(some.tokens), tuple(torch.zeros_like(skip) for skip in some.skips)
-        )
-        frames = [encoded.get((step, view), blank) for step in self.steps for view in self.views]
-        skips = tuple(torch.cat(level) for level in zip(*(f.skips for f in frames), strict=True))
-        return Encoded(torch.cat([frame.tokens for frame in frames]), skips)
+    def assemble(self, values: dict[Slot, V], steps: list[int] | None = None) -> V:
+        """What was made of each frame (batches of one) as one batch, zeros for missing frames.
+
+        ``steps`` are those of the window that are wanted; None: all of the grid.
+        """
+        missing = blank(next(iter(values.values())))
+        slots = [(step, view) for step in steps or self.steps for view in self.views]
+        return join([values.get(slot, missing) for slot in slots])

@@ -1,0 +1,66 @@
+# Copyright 2026 The vggt4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What every engine offers: predictions of windows. Imports no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from vggt4d_ros.datatypes import Prediction, Window
+
+
+@dataclass(frozen=True)
+class EngineDescription:
+    """What runs, for logs and status."""
+
+    name: str
+    parameters: int
+    device: str
+    precision: str
+    checkpoint: str  # file, or what stands in for one
+
+
+class Engine(Protocol):
+    """Predicts windows; owned by one thread."""
+
+    warnings: tuple[str, ...]  # what a user must know, once
+
+    @property
+    def description(self) -> EngineDescription:
+        """What runs."""
+        ...
+
+    @property
+    def memory_bytes(self) -> int:
+        """Memory in use: of the process on a CPU, of the device otherwise."""
+        ...
+
+    def warm_up(self, window_shape: tuple[int, int], sizes: Sequence[tuple[int, int]]) -> None:
+        """Runs one made-up window of (T, V) with images of (height, width), one size a view."""
+        ...
+
+    def predict(
+        self, window: Window, dense_steps: Sequence[int] | None = None, *, points: bool = False
+    ) -> Prediction:
+        """Predicts a window; dense outputs of the given steps, None: of the newest."""
+        ...
+
+    def close(self) -> None:
+        """Frees the device."""
+        ...
+
+
+def resolve_steps(steps: Sequence[int] | None, count: int) -> tuple[int, ...]:
+    """Dense steps as rising indices 0..count-1; negative ones count from the end.
+
+    Raises:
+        ValueError: a step is out of range.
+    """
+    if steps is None:
+        return (count - 1,)
+    for step in steps:
+        if not -count <= step < count:
+            raise ValueError(f"dense step {step} is out of range for {count} time steps")
+    return tuple(sorted({step % count for step in steps}))

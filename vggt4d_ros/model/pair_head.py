@@ -1,0 +1,247 @@
+# Copyright 2026 The vggt4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Pairs of frames compared by geometry: matches, the motion they tell, and depth by parallax.
+
+An option of the compact network (``ModelConfig.pairs``), in neither the paper nor the release: a
+small network that has seen little learns to recognise the same place in two images long before it
+learns to tell a pose from tokens. Every frame is compared with the window's reference frame; the
+reference with the first other frame that is there.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from vggt4d_ros.model.camera_head import matrix_to_quaternion, quaternion_to_matrix
+from vggt4d_ros.model.config import ModelConfig
+from vggt4d_ros.model.correlation import cell_grid, enlarge
+from vggt4d_ros.model.encoder import ResidualConv
+from vggt4d_ros.model.grid import GridShape, is_reference
+from vggt4d_ros.model.layers import LayerNorm, Mlp
+from vggt4d_ros.model.two_view import Motion, fit_motion, fit_rotation, triangulate
+
+WIDTH = 64  # channels of the features that are compared
+CUES = 3  # inverse depth by parallax, parallax, certainty of the match
+STATS = 4 + 6 + 14  # of a fitted motion: quality, curvature, both poses
+
+
+class PairOutput(NamedTuple):
+    """What the comparison of S frames with the reference gives; P cells at 1/8 of the image."""
+
+    pose: Tensor  # (B, S, 9) better pose encodings
+    logits: Tensor  # (B, S, P, P + 1) of the reference's cell; the last: it is not seen there
+    log_depth: Tensor  # (B, S, 2h, 2w), coarse
+    cues: Tensor  # (B, S, CUES, 2h, 2w) of depth by parallax
+
+
+class PairHead(nn.Module):
+    """Matches at 1/8, robust motion from them, and how far to trust it against the camera head."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.norm = LayerNorm(2 * config.embed_dim)
+        self.project = nn.Linear(2 * config.embed_dim, WIDTH)
+        self.detail = nn.Conv2d(config.encoder.channels[2], WIDTH, 1)
+        self.refine = ResidualConv(WIDTH)
+        self.match = nn.Conv2d(WIDTH, WIDTH, 1)
+        self.unseen = nn.Parameter(torch.zeros(()))
+        self.sharpness = nn.Parameter(torch.tensor(2.0))
+        self.depth = nn.Conv2d(WIDTH, 1, 1)
+        self.trust = Mlp(STATS, 32, 2)
+
+    def start(self) -> None:
+        """Untrained, depth is near 1 and the fitted motion counts little."""
+        nn.init.normal_(self.depth.weight, std=1e-3)
+        nn.init.normal_(self.trust.fc2.weight, std=1e-3)
+        nn.init.constant_(self.trust.fc2.bias, -2.0)
+
+    def forward(
+        self, tokens: Tensor, skip: Tensor, pose: Tensor, shape: GridShape, valid: Tensor | None
+    ) -> PairOutput:
+        """Compares all frames with the reference.
+
+        Args:
+            tokens: (B*S, h*w, 2C) patch tokens of the space branch.
+            skip: (B*S, K, 2h, 2w) the encoder's map at 1/8.
+            pose: (B, S, 9) of the camera head.
+            shape: of the grid.
+            valid: (B, S) bool, None where all are there.
+        """
+        frames = (shape.batch, shape.frames)
+        height, width = 2 * shape.height, 2 * shape.width
+        patch = self.project(self.norm(tokens).to(self.project.weight.dtype))
+        patch = patch.transpose(1, 2).unflatten(2, (shape.height, shape.width))
+        maps = self.refine(enlarge(patch, 2) + self.detail(skip.to(patch.dtype))).float()
+        log_depth = self.depth(functional.relu(maps)).float().clamp(-5, 5)
+        log_depth = log_depth.view(*frames, height, width)
+        features = functional.normalize(self.match(maps).flatten(2).float(), dim=1)
+        features = features.unflatten(0, frames)  # (B, S, D, P)
+
+        if valid is None:
+            valid = torch.ones(frames, dtype=torch.bool, device=tokens.device)
+        first = is_reference(valid)
+        second = is_reference(valid & ~first)
+        reference = _pick(features, first)
+        logits = self._logits(features, reference[:, None].expand_as(features))
+        # the reference is compared with another frame, for its own depth
+        partner = self._logits(reference, _pick(features, second))
+        with torch.no_grad():
+            known = valid & ~first
+            found, sure = _places(logits.flatten(0, 1), height, width)
+            back, back_sure = _places(partner, height, width)
+            sight = _tangents(pose[..., 7:9].detach())  # (B, S, 2)
+            motion = _fit(
+                found, sure, log_depth.detach(), sight, _pick(sight, first), known, (height, width)
+            )
+        better = self._blend(pose, motion, first)
+        with torch.no_grad():
+            cues = _depth_cues(
+                found, sure, back, back_sure, better.detach(), first, second, (height, width)
+            )
+        return PairOutput(better, logits, log_depth, cues)
+
+    def _logits(self, features: Tensor, target: Tensor) -> Tensor:
+        """(..., P, P + 1) of features (..., D, P)."""
+        likeness = features.transpose(-1, -2) @ target * (8.0 * self.sharpness.abs())
+        unseen = (8.0 * self.unseen).expand(*likeness.shape[:-1], 1)
+        return torch.cat([likeness, unseen], dim=-1)
+
+    def _blend(self, pose: Tensor, motion: Motion, first: Tensor) -> Tensor:
+        """Poses between the camera head's and the fitted ones; the reference's is the identity."""
+        lead = pose.shape[:2]
+        quaternion = matrix_to_quaternion(motion.rotation).unflatten(0, lead)
+        shift = motion.shift.unflatten(0, lead)
+        own = functional.normalize(pose[..., 3:7], dim=-1, eps=1e-3)
+        own = torch.where(own[..., 3:] < 0, -own, own)
+        quality = torch.stack(
+            [motion.inliers, 10 * motion.error, motion.sure[:, :3].mean(1), motion.sure[:, 3]], -1
+        )
+        stats = torch.cat(
+            [
+                quality.unflatten(0, lead),
+                motion.sure.clamp(min=1e-6).log().unflatten(0, lead) / 4,
+                quaternion,
+                shift.clamp(-3, 3),
+                own.detach(),
+                pose[..., :3].detach(),
+            ],
+            dim=-1,
+        )
+        trust = self.trust(stats).sigmoid()
+        blended = torch.cat(
+            [
+                torch.lerp(pose[..., :3], shift, trust[..., :1]),
+                functional.normalize(torch.lerp(own, quaternion, trust[..., 1:]), dim=-1, eps=1e-3),
+            ],
+            dim=-1,
+        )
+        origin = blended.new_tensor([0.0, 0, 0, 0, 0, 0, 1])
+        blended = torch.where(first[..., None], origin, blended)
+        return torch.cat([blended, pose[..., 7:]], dim=-1)
+
+
+def _pick(values: Tensor, chosen: Tensor) -> Tensor:
+    """The chosen frame of each window: (B, ...) of (B, S, ...) and (B, S) bool; zeros if none."""
+    weight = chosen.to(values.dtype).view(*chosen.shape, *[1] * (values.ndim - 2))
+    return torch.where(weight > 0, values, 0.0).sum(1)
+
+
+def _tangents(field_of_view: Tensor) -> Tensor:
+    """Normalised half width and half height (..., 2) of fields of view (..., 2: vert., horiz.)."""
+    return torch.tan(field_of_view.clamp(0.1, 2.8) / 2).flip(-1)
+
+
+def _places(logits: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
+    """Mean place (N, P, 2) in cells around the best cell, and its probability (N, P)."""
+    probability = logits.softmax(-1)[..., :-1]
+    best = probability.argmax(-1)
+    row, column = best // width, best % width
+    cells = cell_grid(height, width, logits.device).flatten(1)  # (2, P)
+    near = ((cells[0] - column[..., None]).abs() < 1.5) & ((cells[1] - row[..., None]).abs() < 1.5)
+    close = torch.where(near, probability, 0.0)
+    sure = close.sum(-1)
+    return close @ cells.T / (sure[..., None] + 1e-9), sure
+
+
+def _normalised(cells: Tensor, tangents: Tensor, size: tuple[int, int]) -> Tensor:
+    """Cells (..., P, 2) to normalised image places; tangents (..., 2)."""
+    extent = cells.new_tensor([size[1], size[0]])
+    return ((cells + 0.5) * 2 / extent - 1) * tangents[..., None, :]
+
+
+def _rays(tangents: Tensor, size: tuple[int, int]) -> Tensor:
+    """Directions with z = 1 of all cells, (..., P, 3)."""
+    cells = cell_grid(*size, tangents.device).flatten(1).T
+    places = _normalised(cells, tangents, size)
+    return torch.cat([places, torch.ones_like(places[..., :1])], dim=-1)
+
+
+def _fit(
+    found: Tensor,
+    sure: Tensor,
+    log_depth: Tensor,
+    tangents: Tensor,
+    first_tangents: Tensor,
+    known: Tensor,
+    size: tuple[int, int],
+) -> Motion:
+    """Motion from every frame to the reference, then turned round: reference to frame."""
+    rays = _rays(tangents, size).flatten(0, 1)
+    frames = tangents.shape[1]
+    target = _normalised(found, first_tangents.repeat_interleave(frames, dim=0), size)
+    weight = sure * known.flatten()[:, None]
+    target_rays = torch.cat([target, torch.ones_like(target[..., :1])], dim=-1)
+    rotation = fit_rotation(
+        functional.normalize(rays, dim=-1), functional.normalize(target_rays, dim=-1), weight
+    )
+    points = rays * log_depth.flatten(2).flatten(0, 1).exp()[..., None]
+    motion = fit_motion(points, target, weight, rotation)
+    back = motion.rotation.transpose(1, 2)
+    shift = -(back @ motion.shift[..., None])[..., 0]
+    return motion._replace(rotation=back, shift=shift)
+
+
+def _depth_cues(
+    found: Tensor,
+    sure: Tensor,
+    back: Tensor,
+    back_sure: Tensor,
+    pose: Tensor,
+    first: Tensor,
+    second: Tensor,
+    size: tuple[int, int],
+) -> Tensor:
+    """Depth by parallax of every frame, (B, S, CUES, *size)."""
+    count, frames = first.shape
+    tangents = _tangents(pose[..., 7:9])
+    rotation = quaternion_to_matrix(pose[..., 3:7])  # frame from reference
+    inverse = rotation.transpose(-1, -2)
+    shift = -(inverse @ pose[..., :3, None])[..., 0]  # reference from frame
+    # of the reference: to its partner
+    turned, moved = _pick(rotation, second), _pick(pose[..., :3], second)
+    here = first[..., None, None]
+    inverse = torch.where(here, turned[:, None], inverse)
+    shift = torch.where(first[..., None], moved[:, None], shift)
+    found, sure = found.unflatten(0, (count, frames)), sure.unflatten(0, (count, frames))
+    found = torch.where(here, back[:, None], found)
+    sure = torch.where(first[..., None], back_sure[:, None], sure)
+    other = torch.where(
+        first[..., None], _pick(tangents, second)[:, None], _pick(tangents, first)[:, None]
+    )
+    target = _normalised(found, other, size)
+    depth, parallax = triangulate(
+        _rays(tangents, size).flatten(0, 1),
+        target.flatten(0, 1),
+        inverse.flatten(0, 1),
+        shift.flatten(0, 1),
+    )
+    depth, parallax = (x.unflatten(0, (count, frames)) for x in (depth, parallax))
+    alone = second.any(1)[:, None, None]
+    weight = torch.where(alone, sure, 0.0)
+    sharp = weight * parallax / (parallax + 0.05)
+    cues = torch.stack([depth.log() * sharp, parallax.clamp(max=1.0) * weight, sharp], dim=2)
+    return cues.unflatten(-1, size)

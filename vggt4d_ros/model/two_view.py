@@ -1,0 +1,170 @@
+# Copyright 2026 The vggt4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The motion between two cameras from matches, by robust Gauss-Newton steps in plain tensors.
+
+Image places are normalised: x/z and y/z in the camera, as rays with z = 1 have them. Everything is
+batched, of fixed cost and exportable: no decompositions, no branches on values.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+NEAREST = 0.05  # a point nearer than this to the second camera's plane is not used
+# widths of the robust weight, from the first iteration to the last
+RAY_WIDTHS = (0.6, 0.4, 0.25, 0.15, 0.1)  # about radians
+POINT_WIDTHS = (0.15, 0.1, 0.06, 0.04, 0.03, 0.03)  # normalised image units
+# what keeps a motion that the matches do not tell near the start: share of the weights' sum
+TURN_PRIOR = 1e-4
+SHIFT_PRIOR = 2e-3
+PLACE_NOISE = 0.01  # of a match, normalised image units
+DEPTH_NOISE = 0.3  # of the logarithm of a point's depth
+
+
+class Motion(NamedTuple):
+    """Of N pairs: a point X of the first camera is at ``rotation @ X + shift`` in the second."""
+
+    rotation: Tensor  # (N, 3, 3)
+    shift: Tensor  # (N, 3)
+    inliers: Tensor  # (N,) share of the weight that agrees
+    error: Tensor  # (N,) weighted mean error of what agrees, normalised image units
+    sure: Tensor  # (N, 6) mean curvature of the cost in turn and shift
+
+
+def solve(matrix: Tensor, right: Tensor) -> Tensor:
+    """Solution (N, K) of positive definite systems (N, K, K), by elimination without pivots."""
+    size = matrix.shape[-1]
+    rows = list(torch.cat([matrix, right[..., None]], dim=-1).unbind(1))
+    for k in range(size):
+        pivot = rows[k] / rows[k][:, k : k + 1]
+        rows = [pivot if i == k else row - row[:, k : k + 1] * pivot for i, row in enumerate(rows)]
+    return torch.stack([row[:, size] for row in rows], dim=1)
+
+
+def turn(vector: Tensor) -> Tensor:
+    """Rotation matrices (N, 3, 3) of rotation vectors (N, 3), by the half-angle quaternion.
+
+    Exact in direction; the angle is 2 atan(|v| / 2), equal to |v| for the small steps used here.
+    """
+    x, y, z = (vector / 2).unbind(-1)
+    one = torch.ones_like(x)
+    s = 2.0 / (1 + x * x + y * y + z * z)
+    rows = (
+        (1 - s * (y * y + z * z), s * (x * y - z * one), s * (x * z + y * one)),
+        (s * (x * y + z * one), 1 - s * (x * x + z * z), s * (y * z - x * one)),
+        (s * (x * z - y * one), s * (y * z + x * one), 1 - s * (x * x + y * y)),
+    )
+    return torch.stack([torch.stack(row, dim=-1) for row in rows], dim=-2)
+
+
+def fit_rotation(first: Tensor, second: Tensor, weight: Tensor) -> Tensor:
+    """Rotation (N, 3, 3) that turns unit rays (N, P, 3) of one camera onto those of another."""
+    identity = torch.eye(3, device=first.device, dtype=first.dtype)
+    rotation = identity.expand(len(first), 3, 3)
+    for width in RAY_WIDTHS:
+        moved = first @ rotation.transpose(1, 2)
+        distance = (moved - second).square().sum(-1)
+        share = (weight * _agreement(distance, width))[..., None]
+        total = share.sum((1, 2))[:, None, None] + 1e-6
+        hessian = total * identity - (share * moved).transpose(1, 2) @ moved
+        gradient = (share * torch.linalg.cross(moved, second, dim=-1)).sum(1)
+        rotation = turn(solve(hessian + 1e-3 * total * identity, gradient)) @ rotation
+    return rotation
+
+
+def fit_motion(points: Tensor, target: Tensor, weight: Tensor, rotation: Tensor) -> Motion:
+    """Motion that brings points to where they were found in the second image.
+
+    Args:
+        points: (N, P, 3) in the first camera, any unit of length.
+        target: (N, P, 2) normalised places in the second image.
+        weight: (N, P) >= 0, of the matches.
+        rotation: (N, 3, 3) to start from, with no shift.
+    """
+    shift = torch.zeros_like(points[:, 0])
+    prior = points.new_tensor([TURN_PRIOR] * 3 + [SHIFT_PRIOR] * 3)
+    total = weight.sum(1) + 1e-6
+    for width in POINT_WIDTHS:
+        moved = points @ rotation.transpose(1, 2) + shift[:, None]
+        error, share, jacobian = _linearise(moved, shift, target, weight, width)
+        weighted = jacobian * share[..., None, None]
+        hessian = torch.einsum("npki,npkj->nij", weighted, jacobian)
+        gradient = torch.einsum("npki,npk->ni", weighted, error)
+        damping = torch.diag_embed(prior * total[:, None] + 1e-6)
+        gradient = gradient + functional.pad(SHIFT_PRIOR * total[:, None] * shift, (3, 0))
+        step = -solve(hessian + damping, gradient).clamp(-0.5, 0.5)
+        change = turn(step[:, :3])
+        rotation = change @ rotation
+        shift = (change @ shift[..., None])[..., 0] + step[:, 3:]
+    moved = points @ rotation.transpose(1, 2) + shift[:, None]
+    error, share, _ = _linearise(moved, shift, target, weight, POINT_WIDTHS[-1])
+    agreed = share.sum(1)
+    mean = (share * error.square().sum(-1).add(1e-12).sqrt()).sum(1) / (agreed + 1e-6)
+    sure = hessian.diagonal(dim1=1, dim2=2) / total[:, None]
+    return Motion(rotation, shift, agreed / total, mean, sure)
+
+
+def triangulate(
+    rays: Tensor, target: Tensor, rotation: Tensor, shift: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Inverse depth along rays with z = 1, and how much parallax there is for it.
+
+    Args:
+        rays: (N, P, 3) of the first camera.
+        target: (N, P, 2) normalised places of the same points in the second image.
+        rotation: (N, 3, 3), as in ``Motion``.
+        shift: (N, 3).
+
+    Returns:
+        Inverse depth (N, P), clamped to what a scene may hold, and parallax (N, P): how far in
+        normalised units the match moves as the inverse depth goes from 0 to 1.
+    """
+    turned = rays @ rotation.transpose(1, 2)
+    # x' (a_z + t_z r) = a_x + t_x r, likewise y: two lines in r
+    at_zero = target * turned[..., 2:] - turned[..., :2]
+    slope = target * shift[:, None, 2:] - shift[:, None, :2]
+    power = slope.square().sum(-1)
+    inverse = -(at_zero * slope).sum(-1) / (power + 1e-4)
+    return inverse.clamp(0.02, 20.0), power.add(1e-8).sqrt()
+
+
+def _agreement(square: Tensor, width: float) -> Tensor:
+    """Weight of a squared error under the robust cost of Geman and McClure."""
+    return (width**2 / (width**2 + square)).square()
+
+
+def _linearise(
+    moved: Tensor, shift: Tensor, target: Tensor, weight: Tensor, width: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Error (N, P, 2), robust weight (N, P) and the error's Jacobian (N, P, 2, 6) of turn, shift.
+
+    Along the line on which a point's image moves with its depth an error counts less, by as much
+    as the depth is uncertain: a wrong depth leaves mostly the distance from the epipolar line.
+    """
+    depth = moved[..., 2]
+    inverse = 1 / depth.clamp(min=NEAREST)
+    place = moved[..., :2] * inverse[..., None]
+    error = (place - target).clamp(-10, 10)
+    along = (place * shift[:, None, 2:] - shift[:, None, :2]) * inverse[..., None]
+    power = along.square().sum(-1, keepdim=True)
+    spread = PLACE_NOISE / (PLACE_NOISE**2 + DEPTH_NOISE**2 * power).sqrt()
+    along = along * ((1 - spread) / (power + 1e-9))  # times itself: what is taken away
+    unit = (place * shift[:, None, 2:] - shift[:, None, :2]) * inverse[..., None]
+    error = error - along * (unit * error).sum(-1, keepdim=True)
+    jacobian = _jacobian(moved, inverse)
+    jacobian = jacobian - along[..., None] * (unit[..., None] * jacobian).sum(-2, keepdim=True)
+    share = weight * _agreement(error.square().sum(-1), width)
+    return error, torch.where(depth > NEAREST, share, 0.0), jacobian
+
+
+def _jacobian(moved: Tensor, inverse: Tensor) -> Tensor:
+    """Change of the projection (N, P, 2, 6) with a turn (3) and a shift (3) of the points."""
+    x, y = moved[..., 0] * inverse, moved[..., 1] * inverse
+    none = torch.zeros_like(x)
+    first = torch.stack([-x * y, 1 + x * x, -y, inverse, none, -x * inverse], dim=-1)
+    second = torch.stack([-1 - y * y, x * y, x, none, inverse, -y * inverse], dim=-1)
+    return torch.stack([first, second], dim=-2)
