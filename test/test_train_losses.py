@@ -144,7 +144,21 @@ def test_dynamic_loss_of_an_undecided_mask() -> None:
     value = losses.dynamic_loss(torch.zeros(1, 1, 1, 2, 2), target, YES)
 
     overlap = (2 * 0.5 + 1) / (2 + 1 + 1)
-    assert float(value) == pytest.approx(6 / 4 * math.log(2) + 0.5 * (1 - overlap), rel=1e-5)
+    # one of four moves: its weight is the square root of half of 3/4 over 1/4
+    entropy = (1.5**0.5 + 3) / 4 * math.log(2)
+    assert float(value) == pytest.approx(entropy + 1 - overlap, rel=1e-5)
+
+
+def test_rare_moving_pixels_weigh_more_but_not_without_limit() -> None:
+    target = torch.zeros(1, 1, 1, 100, 100, dtype=torch.bool)
+    target[..., 0, 0] = True
+    logits = torch.zeros(1, 1, 1, 100, 100, requires_grad=True)
+
+    losses.dynamic_loss(logits, target, torch.ones_like(target)).backward()
+
+    assert logits.grad is not None
+    ratio = -logits.grad[..., 0, 0] / logits.grad[..., 50, 50]
+    assert float(ratio) > losses.MOVING
 
 
 def test_track_loss_places_only_what_is_seen() -> None:

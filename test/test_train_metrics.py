@@ -33,7 +33,7 @@ class Oracle:
 
     def train(self, mode: bool) -> None: ...
 
-    def __call__(self, images: Tensor, valid: Tensor) -> ModelOutput:
+    def __call__(self, images: Tensor, valid: Tensor, queries: Tensor | None = None) -> ModelOutput:
         def changed(name: str, value: Tensor) -> Tensor:
             return self.changes.get(name, lambda x: x)(value)
 

@@ -30,7 +30,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--samples",
         metavar="FOLDER",
-        help="with --evaluate: also the metrics on the real recordings in this folder",
+        help="with --evaluate or --ablation: also the metrics on real recordings in this folder",
     )
     parser.add_argument(
         "--export",
@@ -66,7 +66,9 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.export is not None and arguments.evaluate is None:
             raise CommandError("--export needs --evaluate N: a model ships with its metrics")
         if arguments.ablation is not None:
-            found = run_ablation(config, Path(arguments.out), Path(arguments.ablation))
+            recordings = None if arguments.samples is None else open_samples(arguments.samples)
+            report = Path(arguments.ablation)
+            found = run_ablation(config, Path(arguments.out), report, recordings=recordings)
             print(table(found["summary"]))
             return 0
         trainer = Trainer(config, Path(arguments.out))

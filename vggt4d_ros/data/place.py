@@ -25,7 +25,8 @@ class Tables:
     placed: Placed
     half: Tensor  # (F, K, 3)
     light: Tensor  # (F, K, 3) towards the light, so that n . light is the cosine for unit normals
-    next_pixel: Tensor  # (F, K, 3, 4) unit to homogeneous pixels at t+1; depth is the third
+    own_pixel: Tensor  # (F, K, 3, 4) unit to homogeneous pixels; depth is the third
+    next_pixel: Tensor  # (F, K, 3, 4) unit to homogeneous pixels at t+1
     last_pixel: Tensor  # (F, K, 3, 4) the same at t-1
     next_shift: Tensor  # (F, K, 3, 4) unit to world displacement until t+1
     last_shift: Tensor  # (F, K, 3, 4) unit to world displacement until t-1
@@ -73,6 +74,7 @@ def make_tables(
         placed=placed,
         half=stack("half"),
         light=stack("light"),
+        own_pixel=stack("own_pixel"),
         next_pixel=stack("next_pixel"),
         last_pixel=stack("last_pixel"),
         next_shift=stack("next_shift"),
@@ -140,6 +142,7 @@ def _scene_tables(scene: Scene, count: int, height: int, width: int) -> dict[str
         "pixel_rays": spread(rays, 1),
         "half": spread(half, 2),
         "light": over_views(light),
+        "own_pixel": pixels(np.arange(steps)),
         "next_pixel": pixels(after),
         "last_pixel": pixels(before),
         "next_shift": over_views(shift),

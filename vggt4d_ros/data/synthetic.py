@@ -22,6 +22,7 @@ from vggt4d_ros.data.primitives import BALL, CYLINDER, ROOM, Scene
 from vggt4d_ros.data.raycast import NEAR, Hits, cast_rays
 from vggt4d_ros.data.scenes import SceneConfig, sample_scene
 from vggt4d_ros.data.textures import TextureBank, make_textures
+from vggt4d_ros.data.tracks import sample_tracks
 from vggt4d_ros.data.windows import WindowBatch
 
 TEXTURES = 64
@@ -97,6 +98,11 @@ def render(
     there = valid[..., None, None]
     images = images * valid[..., None, None, None]
     pair_next = there & _neighbour(there, 1) & has_next
+    tracks = None
+    if steps > 1:
+        seed = 0 if noise_seeds is None else noise_seeds[0] + 1
+        code = hits.primitive * 6 + lookup.face
+        tracks = sample_tracks(tables, hits, code, moves, valid, seed)
     pair_last = there & _neighbour(there, -1) & _has_neighbour(lead, -1, hits.depth.device)
     return WindowBatch(
         images=images,
@@ -117,6 +123,10 @@ def render(
         dynamic_valid=there.expand_as(moves) if steps > 1 else torch.zeros_like(moves),
         instance=lookup.take(tables.instance.flatten(), lookup.row).unflatten(0, lead),
         pose_valid=valid.clone(),
+        queries=None if tracks is None else tracks.queries,
+        tracks=None if tracks is None else tracks.places,
+        tracks_seen=None if tracks is None else tracks.seen,
+        tracks_known=None if tracks is None else tracks.known,
     )
 
 

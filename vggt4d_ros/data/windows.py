@@ -41,6 +41,11 @@ class WindowBatch:
     instance: Tensor  # (B, T, V, H, W) int16: object number, 0 the surroundings, -1 not known
     pose_valid: Tensor  # (B, T, V) bool: cam_from_world and intrinsics are known
     metric: bool = True
+    # point tracks, None where there are none; N queries a window
+    queries: Tensor | None = None  # (B, N, 4) long: step, view, row, column
+    tracks: Tensor | None = None  # (B, N, T, 2) pixels (u, v) in the query's own camera
+    tracks_seen: Tensor | None = None  # (B, N, T) bool: inside the image and not hidden
+    tracks_known: Tensor | None = None  # (B, N, T) bool: place and tracks_seen are known
 
     @property
     def shape(self) -> tuple[int, int, int, int, int]:

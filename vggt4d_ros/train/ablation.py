@@ -18,10 +18,12 @@ from typing import Any
 import numpy as np
 import torch
 
+from vggt4d_ros.data.readers.recording import Recording
 from vggt4d_ros.model.vggt4d import VGGT4D
 from vggt4d_ros.train.config import TrainConfig
 from vggt4d_ros.train.loop import Trainer, model_config
 from vggt4d_ros.train.metrics import evaluate
+from vggt4d_ros.train.real import evaluate_recordings
 from vggt4d_ros.train.sampler import held_out
 
 logger = logging.getLogger(__name__)
@@ -71,6 +73,7 @@ def run_ablation(
     seeds: Sequence[int] = (0, 1, 2),
     variants: Sequence[str] = tuple(VARIANTS),
     grids: Sequence[tuple[int, int]] = (),
+    recordings: Mapping[str, Recording] | None = None,
 ) -> dict[str, Any]:
     """Trains and evaluates all variants; what is in ``folder`` already is taken up.
 
@@ -81,11 +84,12 @@ def run_ablation(
         seeds: of the windows and the first weights.
         variants: names among VARIANTS.
         grids: further (T, V) to evaluate at.
+        recordings: real ones to evaluate on.
     """
     runs: list[dict[str, Any]] = []
     result: dict[str, Any] = {"config": config.to_dict(), "runs": runs}
-    for name in variants:
-        for seed in seeds:
+    for seed in seeds:  # outside: whatever is cut short, all variants have had the same seeds
+        for name in variants:
             own = variant_config(config, VARIANTS[name], seed)
             trainer = Trainer(own, folder / f"{name}_{seed}")
             trainer.run(progress=False)
@@ -104,6 +108,9 @@ def run_ablation(
                     for t, v in grids
                 },
             }
+            if recordings:
+                size = max(own.evaluate_size)
+                run["real"] = evaluate_recordings(model, recordings, size)
             runs.append(run)
             result["summary"] = summarise(runs)
             report.parent.mkdir(parents=True, exist_ok=True)

@@ -48,6 +48,8 @@ class TrainConfig:
     arrangement: str = ""  # empty: the model's own; see ModelConfig
     temporal_mixer: str = ""
     mlp_ratio: float = 0.0  # 0: the model's own
+    pairs: bool = False  # compare frames by geometry, see ModelConfig
+    camera_gradient: float = 1.0  # share of the camera head's gradient that reaches the trunk
     phases: tuple[Phase, ...] = (Phase(until=20000),)
     seed: int = 0
     held_out_seed: int = 1_000_003

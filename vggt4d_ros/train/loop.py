@@ -22,6 +22,7 @@ from vggt4d_ros.model import checkpoint
 from vggt4d_ros.model.config import CONFIGS, ModelConfig
 from vggt4d_ros.model.vggt4d import VGGT4D
 from vggt4d_ros.train.baselines import evaluate_dis
+from vggt4d_ros.train.compute import choose_compute
 from vggt4d_ros.train.config import Phase, TrainConfig, TrainConfigError
 from vggt4d_ros.train.losses import compute_losses
 from vggt4d_ros.train.metrics import evaluate
@@ -48,7 +49,7 @@ def model_config(config: TrainConfig) -> ModelConfig:
     chosen = CONFIGS[config.model]()
     changes: dict[str, Any] = {
         name: value
-        for name in ("arrangement", "temporal_mixer", "mlp_ratio")
+        for name in ("arrangement", "temporal_mixer", "mlp_ratio", "pairs")
         if (value := getattr(config, name))
     }
     try:
@@ -77,12 +78,16 @@ class Trainer:
     """Trains one network in one folder; takes up what is there."""
 
     def __init__(self, config: TrainConfig, folder: Path) -> None:
+        self.compute = choose_compute(config)
+        config = replace(config, device=str(self.compute.device))
         self.config, self.folder = config, Path(folder)
         if config.threads:
             torch.set_num_threads(config.threads)
         torch.manual_seed(config.seed)
         model = VGGT4D(model_config(config)).to(config.device)
         model.to(memory_format=torch.channels_last)  # convolutions are a tenth faster so
+        if config.camera_gradient != 1.0:
+            model.spatial_head.register_forward_pre_hook(self._soften)
         decayed = [p for p in model.parameters() if p.dim() > 1]
         plain = [p for p in model.parameters() if p.dim() <= 1]
         optimizer = torch.optim.AdamW(
@@ -96,6 +101,8 @@ class Trainer:
         )
         ema = {name: value.detach().clone() for name, value in model.state_dict().items()}
         self.model: VGGT4D = model
+        # what computes and steps: they may be wrapped to share gradients between processes
+        self.ready, self.stepper = self.compute.prepare(model, optimizer)
         self.state = TrainState(model, ema, optimizer)
         self.kept: list[WindowBatch | None] = [None] * config.accumulate
         self.data_seconds = 0.0
@@ -121,13 +128,17 @@ class Trainer:
         end = self.config.steps if until is None else min(until, self.config.steps)
         saved = evaluated = started = time.monotonic()
         before = self.state.seconds
-        board = self._board()
-        bar = tqdm(total=end, initial=self.state.step, disable=not progress, mininterval=5.0)
-        while self.state.step < end and not self.stopping:
+        first = self.compute.rank == 0  # only this process writes and evaluates
+        board = self._board() if first else None
+        quiet = not (progress and first)
+        bar = tqdm(total=end, initial=self.state.step, disable=quiet, mininterval=5.0)
+        while self.state.step < end and not self.compute.anywhere(self.stopping):
             numbers = self.step()
             now = time.monotonic()
             self.state.seconds = before + now - started
             bar.update()
+            if not first:
+                continue
             if self.state.step % self.config.log_every == 0:
                 numbers["data_share"] = self.data_seconds / (now - started)
                 self._log("train", numbers, board)
@@ -139,7 +150,8 @@ class Trainer:
                 self.save()
                 saved = time.monotonic()
         bar.close()
-        self.save()
+        if first:
+            self.save()
 
     def step(self) -> dict[str, float]:
         """One optimiser step; gives the losses."""
@@ -148,24 +160,27 @@ class Trainer:
         assert self.phase is not None
         for group in state.optimizer.param_groups:
             group["lr"] = learning_rate(config, state.step)
-        state.optimizer.zero_grad(set_to_none=True)
+        self.stepper.zero_grad(set_to_none=True)
         numbers: dict[str, float] = {}
         for part in range(config.accumulate):
             started = time.monotonic()
-            kept = batch_at(config, state.step, self.kept[part], part)
+            own_part = self.compute.rank * config.accumulate + part
+            kept = batch_at(config, state.step, self.kept[part], own_part)
             self.kept[part] = kept
             batch = presented(config, state.step, kept)
             self.data_seconds += time.monotonic() - started
-            total, losses = self.losses(batch)
-            if not torch.isfinite(total):
-                raise self._broken(batch, losses, "loss")
-            (total / config.accumulate).backward()
+            with self.compute.part(self.ready):
+                total, losses = self.losses(batch)
+                if self.compute.anywhere(not torch.isfinite(total)):
+                    raise self._broken(batch, losses, "loss")
+                self.compute.backward(total)
             for name, value in {"loss": total, **losses}.items():
                 numbers[name] = numbers.get(name, 0.0) + float(value.detach()) / config.accumulate
-        norm = nn.utils.clip_grad_norm_(self.model.parameters(), config.clip_norm)
-        if not torch.isfinite(norm):
+        norm = self.compute.clip(self.model, config.clip_norm)
+        # a scaler of half precision meets overflows as it finds its scale, and skips those steps
+        if config.precision != "fp16" and not torch.isfinite(norm):
             raise self._broken(batch, losses, "gradient")
-        state.optimizer.step()
+        self.stepper.step()
         state.step += 1
         update_ema(state.ema, self.model, config.ema_decay, state.step)
         numbers["gradient_norm"] = float(norm)
@@ -180,11 +195,15 @@ class Trainer:
             first = self.state.step % (len(steps) - most + 1)
             steps = steps[first : first + most]
         valid = None if bool(batch.valid.all()) else batch.valid
-        amp = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(self.config.precision)
-        device = torch.device(self.config.device).type
-        with torch.autocast(device, dtype=amp, enabled=amp is not None):
-            output = self.model(batch.images, valid, dense_steps=steps)
+        queries = batch.queries if self.phase.weights.tracks else None
+        output = self.ready(batch.images, valid, dense_steps=steps, queries=queries)
         return compute_losses(output, make_targets(batch), self.phase.weights, steps)
+
+    def _soften(self, _: nn.Module, inputs: tuple[Tensor, Tensor | None]) -> tuple[Any, ...]:
+        """Lets less of the camera head's gradient into the layers that all tasks share."""
+        tokens, bias = inputs
+        share = self.config.camera_gradient
+        return share * tokens + (1 - share) * tokens.detach(), bias
 
     def _enter(self, phase: Phase) -> None:
         """Freezes what the phase does not train."""
@@ -266,7 +285,8 @@ class Trainer:
 
     def _broken(self, batch: WindowBatch, losses: Mapping[str, Tensor], what: str) -> NonFiniteLoss:
         """Saves the batch that broke the run."""
-        path = self.folder / f"broken_step{self.state.step}.pt"
+        rank = f"_rank{self.compute.rank}" if self.compute.processes > 1 else ""
+        path = self.folder / f"broken_step{self.state.step}{rank}.pt"
         self.folder.mkdir(parents=True, exist_ok=True)
         values = {name: getattr(batch, name) for name in batch.__dataclass_fields__}
         torch.save({"batch": values, "model": self.model.state_dict()}, path)

@@ -17,13 +17,14 @@ from torch.nn import functional
 
 from vggt4d_ros.model.motion import FlowField
 from vggt4d_ros.model.vggt4d import ModelOutput
+from vggt4d_ros.train.matches import coarse_depth_loss, match_loss, match_targets
 from vggt4d_ros.train.targets import Targets
 
 ITERATION_DECAY = 0.6  # weight of an earlier camera estimate against the next
 STAGE_DECAY = 0.7  # weight of a coarser flow estimate against the next
 ALPHA = 0.2  # of the confidence terms
 FLOW_UNIT = 8.0  # pixels that cost as much as one unit of another task
-MOVING = 3.0  # weight of a moving pixel against a still one: few move
+MOVING = 6.0  # most weight of a moving pixel against a still one: few move
 HUBER = 0.02  # where the camera loss turns from square to straight
 
 
@@ -38,6 +39,8 @@ class LossWeights:
     tracks: float = 0.1
     flow: float = 0.3
     flow_confidence: float = 0.1
+    matches: float = 0.3  # this and the next only where the network compares pairs
+    coarse_depth: float = 0.5
 
 
 def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
@@ -132,12 +135,14 @@ def dynamic_loss(logits: Tensor, target: Tensor, valid: Tensor) -> Tensor:
     """Cross-entropy of the mask, and one minus its soft overlap, so that small things count."""
     goal = target.to(logits.dtype)
     entropy = functional.binary_cross_entropy_with_logits(logits, goal, reduction="none")
-    entropy = torch.where(target, MOVING * entropy, entropy)
+    share = torch.where(valid, goal, 0.0).sum() / valid.sum().clamp(min=1)
+    more = (0.5 * (1 - share) / share.clamp(min=1e-3)).sqrt().clamp(1.0, MOVING)
+    entropy = torch.where(target, more * entropy, entropy)
     chance = torch.where(valid, logits.sigmoid(), 0.0)
     goal = torch.where(valid, goal, 0.0)
     both = (chance * goal).sum()
     overlap = (2 * both + 1.0) / (chance.sum() + goal.sum() + 1.0)
-    return masked_mean(entropy, valid) + 0.5 * (1 - overlap)
+    return masked_mean(entropy, valid) + (1 - overlap)
 
 
 def track_loss(
@@ -185,5 +190,22 @@ def compute_losses(
             losses["dynamic"] = dynamic_loss(
                 output.motion.dynamic, batch.dynamic[:, index], batch.dynamic_valid[:, index]
             )
+    if output.motion is not None and output.motion.tracks is not None and batch.tracks is not None:
+        assert output.motion.track_logits is not None
+        assert batch.tracks_seen is not None
+        assert batch.tracks_known is not None
+        losses["tracks"] = track_loss(
+            output.motion.tracks,
+            output.motion.track_logits,
+            batch.tracks,
+            batch.tracks_seen,
+            batch.tracks_known,
+        )
+    if output.pairs is not None:
+        size = output.pairs.log_depth.shape
+        losses["matches"] = match_loss(
+            output.pairs.logits, match_targets(targets), (size[-2], size[-1])
+        )
+        losses["coarse_depth"] = coarse_depth_loss(output.pairs.log_depth, targets)
     total = sum(getattr(weights, name) * value for name, value in losses.items())
     return total, losses

@@ -27,13 +27,14 @@ def evaluate(model: VGGT4D, batches: Iterable[WindowBatch]) -> dict[str, float]:
     always 0), ``epe_visible``, ``fl`` (share of pixels worse than 3 px and 5 %), ``mask_iou``
     (over all pixels of all windows), ``rotation_deg`` (median, relative to the reference),
     ``rotation_deg_static`` (of cameras that keep the reference's rotation), ``translation_deg``
-    (direction, median), ``fov_deg``.
+    (direction, median), ``fov_deg``, ``track_px`` and ``track_px_still`` (mean distance of tracks
+    from the truth where the point is seen at another step, and of points that stay in place).
     """
     training = model.training
     model.eval()
     sums: Sums = {}
     for batch in batches:
-        output = model(batch.images, batch.valid)
+        output = model(batch.images, batch.valid, queries=batch.queries)
         targets = make_targets(batch)
         if output.depth is not None:
             _depth_metrics(sums, output.depth, targets)
@@ -45,6 +46,8 @@ def evaluate(model: VGGT4D, batches: Iterable[WindowBatch]) -> dict[str, float]:
                     _flow_metrics(sums, field.flow, batch, name, list(field.steps))
             if output.motion.dynamic is not None:
                 _mask_metrics(sums, output.motion.dynamic, batch)
+            if output.motion.tracks is not None:
+                _track_metrics(sums, output.motion.tracks, batch)
     model.train(training)
     return _summary(sums)
 
@@ -124,6 +127,21 @@ def _flow_metrics(
         if seen.any():
             _add(sums, "epe_visible", float(error[row][seen].mean()))
             _add(sums, "epe_visible_zero", float(length[row][seen].mean()))
+
+
+def _track_metrics(sums: Sums, found: Tensor, batch: WindowBatch) -> None:
+    if batch.tracks is None or batch.tracks_seen is None or batch.queries is None:
+        return
+    steps = torch.arange(batch.shape[1], device=found.device)
+    other = batch.queries[..., :1] != steps  # (B, N, T): not the query's own step
+    own = batch.queries[..., [3, 2]][:, :, None].to(found.dtype)
+    for row in range(len(found)):
+        use = batch.tracks_seen[row] & other[row]
+        if use.any():
+            error = (found[row] - batch.tracks[row]).norm(dim=-1)[use]
+            still = (own[row] - batch.tracks[row]).norm(dim=-1)[use]
+            _add(sums, "track_px", float(error.mean()))
+            _add(sums, "track_px_still", float(still.mean()))
 
 
 def _mask_metrics(sums: Sums, logits: Tensor, batch: WindowBatch) -> None:

@@ -60,7 +60,7 @@ def mirror(batch: WindowBatch) -> WindowBatch:
     flipped: dict[str, Any] = {}
     for name in batch.__dataclass_fields__:
         value = getattr(batch, name)
-        if not isinstance(value, torch.Tensor) or value.dim() < 5:
+        if not isinstance(value, torch.Tensor) or value.dim() < 5 or "tracks" in name:
             continue
         if name in ("cam_from_world", "intrinsics"):
             continue
@@ -73,6 +73,12 @@ def mirror(batch: WindowBatch) -> WindowBatch:
     flipped["cam_from_world"] = batch.cam_from_world * sign[:, None] * sign
     intrinsics = batch.intrinsics.clone()
     intrinsics[..., 0, 2] = batch.shape[-1] - 1 - intrinsics[..., 0, 2]
+    if batch.queries is not None and batch.tracks is not None:
+        last = batch.shape[-1] - 1
+        flipped["queries"] = batch.queries * batch.queries.new_tensor([1, 1, 1, -1])
+        flipped["queries"][..., 3] += last
+        flipped["tracks"] = batch.tracks * sign[:2]
+        flipped["tracks"][..., 0] += last
     return replace(batch, **flipped, intrinsics=intrinsics)
 
 

@@ -81,6 +81,20 @@ def read_state(folder: Path) -> dict[str, Any] | None:
     return payload
 
 
+def _restore_moments(
+    state: TrainState, saved: dict[str, Tensor], fits: set[str], optimizer: dict[str, Any]
+) -> None:
+    """Gives the optimiser what it had of the parameters that fit; groups are by dimension."""
+    before = [name for name, value in saved.items() if value.dim() > 1]
+    before += [name for name, value in saved.items() if value.dim() <= 1]
+    own = dict(state.model.named_parameters())
+    for index, name in enumerate(before):
+        if name in fits and name in own and index in optimizer["state"]:
+            moments = optimizer["state"][index]
+            if moments["exp_avg"].shape == own[name].shape:
+                state.optimizer.state[own[name]] = dict(moments)
+
+
 def restore(state: TrainState, payload: dict[str, Any]) -> list[str]:
     """Puts a saved state back; gives the parameters that it did not have (new heads stay fresh).
 
@@ -95,5 +109,7 @@ def restore(state: TrainState, payload: dict[str, Any]) -> list[str]:
         state.ema[name].copy_(mean[name])
     if not fresh and len(saved) == len(own):
         state.optimizer.load_state_dict(payload["optimizer"])
+    else:
+        _restore_moments(state, saved, fits, payload["optimizer"])
     state.step, state.seconds = int(payload["step"]), float(payload["seconds"])
     return fresh

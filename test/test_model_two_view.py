@@ -1,0 +1,141 @@
+# Copyright 2026 The vggt4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Motion between two cameras from matches: exact ones, wrong ones, none at all."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from vggt4d_ros.model import two_view
+from vggt4d_ros.model.two_view import fit_motion, fit_rotation, solve, triangulate, turn
+
+PAIRS, POINTS = 20, 120
+
+
+@pytest.fixture
+def scene() -> tuple[Tensor, Tensor, Tensor]:
+    """Points (N, P, 3) about 0.5 to 2 away, rotations up to 0.5 rad, shifts about 0.1."""
+    generator = torch.Generator().manual_seed(7)
+    size = torch.tensor([2.0, 1.4, 1.5])
+    points = torch.rand(PAIRS, POINTS, 3, generator=generator) * size
+    points = points + torch.tensor([-1.0, -0.7, 0.5])
+    axis = functional.normalize(torch.randn(PAIRS, 3, generator=generator), dim=-1)
+    angle = 0.5 * torch.rand(PAIRS, 1, generator=generator)
+    skew = torch.zeros(PAIRS, 3, 3)
+    x, y, z = (axis * angle).unbind(-1)
+    skew[:, 0, 1], skew[:, 0, 2], skew[:, 1, 2] = -z, y, -x
+    rotation = torch.linalg.matrix_exp(skew - skew.transpose(1, 2))
+    return points, rotation, 0.1 * torch.randn(PAIRS, 3, generator=generator)
+
+
+def seen(points: Tensor, rotation: Tensor, shift: Tensor) -> tuple[Tensor, Tensor]:
+    """Normalised places, and weights that leave out what is beside or behind the camera."""
+    moved = points @ rotation.transpose(1, 2) + shift[:, None]
+    ahead = moved[..., 2] > 0.2
+    return moved[..., :2] / moved[..., 2:].clamp(min=0.2), ahead.float()
+
+
+def degrees(first: Tensor, second: Tensor) -> Tensor:
+    cosine = ((first.transpose(1, 2) @ second).diagonal(dim1=1, dim2=2).sum(1) - 1) / 2
+    return torch.rad2deg(cosine.clamp(-1, 1).acos())
+
+
+def rays(places: Tensor) -> Tensor:
+    return functional.normalize(torch.cat([places, torch.ones_like(places[..., :1])], -1), dim=-1)
+
+
+def test_elimination_solves_definite_systems() -> None:
+    generator = torch.Generator().manual_seed(1)
+    root = torch.randn(5, 6, 6, generator=generator, dtype=torch.float64)
+    matrix = root @ root.transpose(1, 2) + 0.1 * torch.eye(6)
+    right = torch.randn(5, 6, generator=generator, dtype=torch.float64)
+
+    torch.testing.assert_close(solve(matrix, right), torch.linalg.solve(matrix, right))
+
+
+def test_small_turns_are_rotations_by_their_length() -> None:
+    matrix = turn(torch.tensor([[0.0, 0.02, 0.0]]))[0]
+
+    torch.testing.assert_close(matrix @ matrix.T, torch.eye(3))
+    assert float(matrix[0, 2]) == pytest.approx(0.02, rel=1e-3)
+
+
+def test_cameras_on_one_spot_need_rays_only(scene: tuple[Tensor, Tensor, Tensor]) -> None:
+    points, rotation, _ = scene
+    places, weight = seen(points, rotation, torch.zeros(PAIRS, 3))
+
+    found = fit_rotation(functional.normalize(points, dim=-1), rays(places), weight)
+
+    assert degrees(found, rotation).max() < 0.5
+
+
+def test_motion_from_exact_matches_though_a_third_is_wrong(
+    scene: tuple[Tensor, Tensor, Tensor],
+) -> None:
+    points, rotation, shift = scene
+    places, weight = seen(points, rotation, shift)
+    wrong = torch.rand(PAIRS, POINTS, generator=torch.Generator().manual_seed(2)) < 0.3
+    places = torch.where(wrong[..., None], -places.flip(1), places)
+    start = fit_rotation(functional.normalize(points, dim=-1), rays(places), weight)
+
+    motion = fit_motion(points, places, weight, start)
+
+    assert degrees(motion.rotation, rotation).median() < 0.5
+    assert (motion.shift - shift).norm(dim=-1).median() < 0.02
+    assert 0.4 < motion.inliers.median() < 0.8
+    assert motion.error.median() < 0.005
+
+
+def test_wrong_depths_do_less_harm_than_to_plain_reprojection(
+    scene: tuple[Tensor, Tensor, Tensor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    points, rotation, shift = scene
+    places, weight = seen(points, rotation, shift)
+    noise = torch.randn(PAIRS, POINTS, 1, generator=torch.Generator().manual_seed(3))
+
+    points = points * torch.exp(0.3 * noise)
+
+    ours = fit_motion(points, places, weight, rotation)
+    monkeypatch.setattr(two_view, "DEPTH_NOISE", 1e-6)
+    plain = fit_motion(points, places, weight, rotation)
+
+    error = degrees(ours.rotation, rotation).median()
+    assert error < 1.5
+    assert error < 0.8 * degrees(plain.rotation, rotation).median()
+
+
+def test_without_matches_nothing_moves() -> None:
+    identity = torch.eye(3)[None]
+    points = torch.ones(1, 4, 3)
+
+    motion = fit_motion(points, torch.zeros(1, 4, 2), torch.zeros(1, 4), identity)
+
+    torch.testing.assert_close(motion.rotation, identity)
+    torch.testing.assert_close(motion.shift, torch.zeros(1, 3))
+    assert float(motion.inliers) == 0.0
+    assert all(bool(torch.isfinite(value).all()) for value in motion)
+
+
+def test_parallax_gives_the_inverse_depth(scene: tuple[Tensor, Tensor, Tensor]) -> None:
+    points, rotation, shift = scene
+    places, weight = seen(points, rotation, 3 * shift)
+    along = points / points[..., 2:]
+
+    inverse, parallax = triangulate(along, places, rotation, 3 * shift)
+
+    plain = (weight > 0) & (parallax > 0.1)
+    error = ((inverse * points[..., 2] - 1).abs())[plain]
+    assert plain.float().mean() > 0.5
+    assert error.median() < 0.01
+
+
+def test_no_shift_gives_no_parallax(scene: tuple[Tensor, Tensor, Tensor]) -> None:
+    points, rotation, _ = scene
+    places, _ = seen(points, rotation, torch.zeros(PAIRS, 3))
+
+    _, parallax = triangulate(points / points[..., 2:], places, rotation, torch.zeros(PAIRS, 3))
+
+    assert parallax.max() < 1e-3
