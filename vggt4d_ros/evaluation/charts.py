@@ -176,14 +176,14 @@ def _ends(line: Series, x_axis: Axis, y_axis: Axis) -> Markup:
     (x0, y0), (x1, y1) = (
         (x_axis(float(line.x[i])), y_axis(float(line.y[i]))) for i in (known[0], known[-1])
     )
-    start = element("circle", cx=f"{x0:.1f}", cy=f"{y0:.1f}", r=4, class_=f"mark {line.style}")
+    start = element("circle", cx=f"{x0:.1f}", cy=f"{y0:.1f}", r=4, class_=f"end {line.style}")
     end = element(
         "rect",
         x=f"{x1 - 4:.1f}",
         y=f"{y1 - 4:.1f}",
         width=8,
         height=8,
-        class_=f"mark {line.style}",
+        class_=f"end {line.style}",
     )
     return Markup(start + end)
 

@@ -22,7 +22,7 @@ def count_table(run: RunResult) -> list[Child]:
         dropped = [counts["dropped"].get(cause, 0) for cause in causes]
         cells = [counts["received"], counts["used"], *dropped, sum(dropped)]
         sums = [total + cell for total, cell in zip(sums, cells, strict=True)]
-        missing += counts["received"] - counts["used"] - sum(dropped)
+        missing += abs(counts["received"] - counts["used"] - sum(dropped))
         topic = run.topics.get(camera, "")
         name = element("span", camera, element("br") if topic else None, element("code", topic))
         rows.append([name, *cells])

@@ -80,8 +80,8 @@ figcaption { font-size: .9rem; font-weight: 600; }
 .line.found { stroke: var(--found); }
 .line.truth { stroke: var(--truth); stroke-dasharray: 7 5; }
 .line.other { stroke: var(--other); stroke-dasharray: 2 4; }
-.chart .mark { fill: var(--paper); stroke-width: 2; }
-.mark.found { stroke: var(--found); } .mark.truth { stroke: var(--truth); }
+.chart .end { fill: var(--paper); stroke-width: 2; }
+.end.found { stroke: var(--found); } .end.truth { stroke: var(--truth); }
 .chart .cursor circle { fill: var(--ink); }
 .chart .cursor line { stroke: var(--ink); stroke-width: 1; opacity: .5; }
 .readout { display: block; min-height: 1.4em; font-size: .85rem; color: var(--ink); }
