@@ -88,6 +88,7 @@ class Encoder:
         self.booleans = types.booleans
         self._data = types.data
         self._numbers = types.numbers
+        self._fields: dict[tuple[str, ...], list[Message]] = {}
 
     def new(self, kind: str, **fields: object) -> Message:
         """A message of one of KINDS; what is not given is zero or empty."""
@@ -153,14 +154,20 @@ class Encoder:
         message = self.new(
             "sensor_msgs/PointCloud2", header=head, height=height, width=width, is_dense=dense
         )
-        message.fields = [
-            self.new("sensor_msgs/PointField", name=name, offset=4 * i, datatype=_FLOAT32, count=1)
-            for i, name in enumerate(names)
-        ]
+        message.fields = self._point_fields(tuple(names))
         message.point_step = 4 * len(names)
         message.row_step = message.point_step * width
         message.data = self._data(values)
         return message
+
+    def _point_fields(self, names: tuple[str, ...]) -> list[Message]:
+        """The float32 fields of a cloud; messages share them, since making them costs the most."""
+        if names not in self._fields:
+            self._fields[names] = [
+                self.new("sensor_msgs/PointField", name=n, offset=4 * i, datatype=_FLOAT32, count=1)
+                for i, n in enumerate(names)
+            ]
+        return list(self._fields[names])
 
     def _vector(self, kind: str, x: float, y: float, z: float) -> Message:
         return self.new(f"geometry_msgs/{kind}", x=x, y=y, z=z)
