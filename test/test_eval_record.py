@@ -138,12 +138,13 @@ def test_path_grows_and_status_tells_of_each_window(plain):
     assert {time.name for time in statuses[0].stage_times} >= {"decode", "geometry", "total"}
 
 
-def test_results_without_scale_are_held_back_as_by_the_live_node(tmp_path):
+def test_results_without_scale_are_held_back_as_by_the_live_node(tmp_path, caplog):
     settings = config(**{"geometry.allow_unscaled": False})
 
     found = content(record(tmp_path / "out.mcap", settings))
 
     assert set(found) == {"/vggt4d/status"}
+    assert "out.mcap holds nothing but statuses: no metric scale" in caplog.text
     assert any("no metric scale" in line for line in found["/vggt4d/status"][0].warnings)
 
 

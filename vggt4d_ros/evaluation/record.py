@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,6 +23,8 @@ from vggt4d_ros.messages.status import UNSCALED, Circumstances, is_held_back, wi
 from vggt4d_ros.messages.topics import TOPICS, Topic
 from vggt4d_ros.processor import Processed
 from vggt4d_ros.products import ViewProducts
+
+_LOG = logging.getLogger(__name__)
 
 NODE = "vggt4d"  # what the live node is called by default
 _TF = Topic("tf", "/tf", "tf2_msgs/TFMessage", "")
@@ -56,6 +59,7 @@ class RecordSink:
         self._tf = NodeTf(context.config.tf, self._robot, NODE)
         self._names: dict[tuple[str, int], str] = {}
         self._stamp_ns = 0
+        self._results = self._held_back = 0  # windows
         for topic in TOPICS:
             for view, camera in enumerate(
                 context.config.cameras.names if topic.per_camera else [""]
@@ -82,8 +86,10 @@ class RecordSink:
         self._robot.advance(self._stamp_ns)
         warnings, fixed = processed.warnings, ""
         if processed.is_news and is_held_back(processed, config):
+            self._held_back += 1
             warnings += (UNSCALED,)
         elif processed.is_news:
+            self._results += 1
             frames, edges = self._tf.edges(processed)
             fixed = frames.fixed
             if edges:
@@ -118,6 +124,8 @@ class RecordSink:
 
     def close(self) -> None:
         """Finishes the recording."""
+        if self._held_back and not self._results:
+            _LOG.warning("%s holds nothing but statuses: %s", self._path, UNSCALED)
         self._robot.close()
         self._writer.close()
         if self._is_file:
