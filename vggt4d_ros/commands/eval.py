@@ -166,8 +166,9 @@ def _evaluate(arguments: argparse.Namespace) -> int:
         from vggt4d_ros.evaluation import fleet
 
         return int(fleet.run(paths, options, out, jobs=arguments.jobs, ray=arguments.ray))
-    with console.progress_bar("images", hidden=arguments.no_progress) as progress:
-        result = run_to_folder(paths[0], options, out, progress=progress, outputs=arguments.outputs)
+    hidden, outputs = arguments.no_progress, arguments.outputs
+    with console.telling_empty_runs(), console.progress_bar("images", hidden=hidden) as progress:
+        result = run_to_folder(paths[0], options, out, progress=progress, outputs=outputs)
     console.print_result(result, out)
     return 0
 
@@ -175,15 +176,22 @@ def _evaluate(arguments: argparse.Namespace) -> int:
 def _evaluate_dataset(arguments: argparse.Namespace, options: EvalOptions, out: Path) -> int:
     from vggt4d_ros.evaluation import console
     from vggt4d_ros.evaluation.datasets import open_recordings
-    from vggt4d_ros.evaluation.offline import recording_to_folder
+    from vggt4d_ros.evaluation.offline import EmptyRun, recording_to_folder
 
     name, path = arguments.what
     recordings = open_recordings(name, Path(path), arguments.sequence)
+    said_nothing = []
     for recording in recordings:
         folder = out if len(recordings) == 1 else out / recording.name.replace("/", "-")
-        with console.progress_bar("images", hidden=arguments.no_progress) as progress:
-            result = recording_to_folder(recording, options, folder, progress=progress)
+        try:
+            with console.progress_bar("images", hidden=arguments.no_progress) as progress:
+                result = recording_to_folder(recording, options, folder, progress=progress)
+        except EmptyRun as error:
+            result = error.result
+            said_nothing.append(str(error))
         console.print_result(result, folder)
+    if said_nothing:
+        raise CommandError("; ".join(said_nothing))
     return 0
 
 

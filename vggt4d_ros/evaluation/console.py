@@ -11,6 +11,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from vggt4d_ros.evaluation.offline import EmptyRun
 from vggt4d_ros.evaluation.replay import Progress
 from vggt4d_ros.evaluation.results import Metrics, Numbers, RunResult
 
@@ -44,6 +45,17 @@ def progress_bar(unit: str, *, hidden: bool = False) -> Iterator[Progress]:
             bar.update(done - bar.n)
 
         yield update
+
+
+@contextmanager
+def telling_empty_runs() -> Iterator[None]:
+    """Prints what was read also of a run that says nothing."""
+    try:
+        yield
+    except EmptyRun as error:
+        for line in result_lines(error.result):
+            print(line)
+        raise
 
 
 def print_result(result: RunResult, folder: Path) -> None:

@@ -87,6 +87,14 @@ def evaluate_source(
         return _Run(source, options, engine, progress).result()
 
 
+class EmptyRun(EvaluationError):
+    """A run that was written but says nothing of what was asked for."""
+
+    def __init__(self, message: str, result: RunResult) -> None:
+        super().__init__(message)
+        self.result = result
+
+
 class _Run:
     """One pass over a source, and what is gathered on it."""
 
@@ -304,8 +312,8 @@ def run_to_folder(
         outputs: the bag holds outputs of the node: those are scored, no network runs.
 
     Raises:
-        EvaluationError: also, once all is written, where no window could be done or none of the
-            truth that was asked for matched.
+        EmptyRun: once all is written: no window could be done, or none of the truth that was
+            asked for matched.
     """
     if outputs:
         from vggt4d_ros.evaluation.outputs import evaluate_outputs
@@ -334,7 +342,7 @@ def finish_run(
     """Writes the run folder and its report, then refuses a run that says nothing.
 
     Raises:
-        EvaluationError: no window could be done, or no truth that was asked for matched.
+        EmptyRun: no window could be done, or no truth that was asked for matched.
     """
     from vggt4d_ros.evaluation.report import write_report
 
@@ -344,11 +352,12 @@ def finish_run(
     name = result.source.get("name", "")
     if not result.windows.get("done"):
         why = next((fault for fault in result.faults if "window" in fault), "no window was done")
-        raise EvaluationError(f"{name}: {why} (counts are in {folder})")
+        raise EmptyRun(f"{name}: {why} (counts are in {folder})", result)
     for kind in _asked_for(options):
         truth = result.truth.get(kind)
         if truth is not None and truth["of"] and not truth["matched"]:
-            raise EvaluationError(f"{name}: true {kind}: nothing matched: {truth.get('why', '')}")
+            why = truth.get("why", "")
+            raise EmptyRun(f"{name}: true {kind}: nothing matched: {why}", result)
     return result
 
 

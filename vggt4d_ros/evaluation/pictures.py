@@ -81,14 +81,15 @@ class PictureBook:
         near, far = depth_range(view.depth)
         caption = f"depth {near:.2f} (red) to {far:.2f} {unit} (blue)"
         add("depth", caption, depth_rgb(view.depth, near, far))
-        confidence = view.prediction.depth_confidence
-        low, high = value_range(confidence)
-        add(
-            "confidence",
-            f"confidence {low:.1f} (dark) to {high:.1f} (bright)",
-            gray_rgb(confidence, low, high),
+        # 1 + exp(what the network says): drawn as that, else a few sure pixels hide the rest
+        excess = np.log(np.maximum(view.prediction.depth_confidence - 1.0, 1e-9))
+        low, high = value_range(excess)
+        caption = (
+            f"confidence less 1: {np.exp(low):.2g} (dark) to {np.exp(high):.2g} (bright), "
+            "logarithmic"
         )
-        flow = _newest_flow(processed, view)
+        add("confidence", caption, gray_rgb(excess, low, high))
+        flow = view.prediction.flow_backward
         if flow is not None:
             longest = flow_full_px(flow)
             caption = f"flow to the step before, full colour {longest:.1f} px"
@@ -114,11 +115,6 @@ class PictureBook:
             f"full colour {_ERROR_FULL}"
         )
         add("error", caption, gray_rgb(_splat(error) if truth.sparse else error, 0.0, _ERROR_FULL))
-
-
-def _newest_flow(processed: Processed, view: ViewProducts) -> Map | None:
-    flow = view.prediction.flow_backward
-    return None if flow is None else flow
 
 
 def small(rgb: Rgb, interpolation: int = cv2.INTER_AREA) -> Rgb:
@@ -219,5 +215,6 @@ def _splat(values: Map) -> Map:
     """Scattered values made large enough to be seen: the smallest around wins."""
     filled = np.where(np.isfinite(values), values, np.inf).astype(np.float32)
     side = max(_SPLAT, int(round(_SPLAT * values.shape[1] / WIDTH)))
-    eroded = np.asarray(cv2.erode(filled, np.ones((side, side), np.uint8)))
+    kernel = np.ones((side, side), np.uint8)
+    eroded = np.asarray(cv2.erode(filled, kernel, borderType=cv2.BORDER_REPLICATE))
     return np.where(np.isfinite(eroded), eroded, np.nan)

@@ -96,8 +96,9 @@ class DatasetSource:
                 found = rig
                 continue
             change = se3.inverse(found) @ rig
-            shift = float(np.linalg.norm(change[:, :3, 3], axis=-1).max())
-            if shift > _RIGID_M or se3.rotation_angle(change[:, :3, :3]).max() > _RIGID_RAD:
+            shift = float(np.max(np.linalg.norm(change[:, :3, 3], axis=-1)))
+            turn = float(np.max(se3.rotation_angle(change[:, :3, :3])))
+            if shift > _RIGID_M or turn > _RIGID_RAD:
                 self.report.faults.append(
                     "the cameras do not keep their places on the rig: no extrinsics are given"
                 )
