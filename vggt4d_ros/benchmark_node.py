@@ -3,8 +3,9 @@
 """``vggt4d bench node``: what the node costs beyond what rclpy costs anyway.
 
 Real DDS, cameras in another process. In the same run, one after the other under the same load: a
-trivial subscriber, a subscriber that publishes as many depth bytes (``echo``), and the node.
-Compare the ratios; absolute times belong to the machine.
+trivial subscriber, a subscriber that publishes as many depth bytes (``echo``, the floor), and the
+node. Compare the ratios; absolute times belong to the machine. Where other work disturbs them,
+``--rounds`` lets the subjects take turns and gives medians.
 """
 
 from __future__ import annotations
@@ -12,16 +13,20 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import random
 import signal
+import statistics
 import subprocess
 import sys
+import tempfile
 import time
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from vggt4d_ros.benchmark_machine import machine, machine_line
 
 HELP = "node over real DDS against the floor that rclpy sets"
 SUBJECTS = ("subscriber", "echo", "node")
@@ -36,7 +41,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--size", default="640x480", help="WIDTHxHEIGHT (default %(default)s)")
     parser.add_argument("--rate", type=float, default=30.0, help="Hz (default %(default)s)")
     parser.add_argument("--seconds", type=float, default=15.0, help="load on each subject")
-    parser.add_argument("--engine", default="null", choices=("null", "vggt4d"))
+    parser.add_argument(
+        "--engine",
+        default="null",
+        choices=("null", "compact", "release"),
+        help="null answers at once; compact is the one shipped; release has random weights (9 GB)",
+    )
+    parser.add_argument("--checkpoint", metavar="FILE", help="weights instead of --engine's own")
+    parser.add_argument("--rounds", type=int, default=1, help="turns of each subject (median)")
     parser.add_argument("--executor", default="auto", choices=("auto", "single", "events"))
     parser.add_argument(
         "--floor-executor",
@@ -93,7 +105,8 @@ def _node_command(options: dict[str, Any]) -> list[str]:
     names = ", ".join(f"cam{i}" for i in range(options["cameras"]))
     parameters = {
         "cameras.names": f"[{names}]",
-        "model.engine": options["engine"],
+        "model.engine": "null" if options["engine"] == "null" else "vggt4d",
+        "model.checkpoint": options["checkpoint"] or "''",
         "node.executor": options["executor"],
         "geometry.allow_unscaled": "true",
     }
@@ -114,18 +127,6 @@ def _finish(process: subprocess.Popen[str]) -> dict[str, Any]:
     lines = process.communicate(timeout=20)[0].strip().splitlines()
     found: dict[str, Any] = json.loads(lines[-1]) if lines else {}
     return found
-
-
-def _commit() -> str:
-    """Short commit of the checkout this runs from, empty outside of one."""
-    folder = Path(__file__).resolve().parent
-    result = subprocess.run(
-        ["git", "-C", str(folder), "describe", "--always", "--dirty"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return result.stdout.strip()
 
 
 def measure(subject: str, rmw: str, options: dict[str, Any]) -> dict[str, Any]:
@@ -188,6 +189,22 @@ def _watch(watched: Subject, cameras: subprocess.Popen[str]) -> dict[str, Any]:
     }
 
 
+@contextmanager
+def _checkpoint(args: argparse.Namespace) -> Iterator[str]:
+    """The weights to load; "" for those that the engine takes by itself."""
+    if args.checkpoint or args.engine != "release":
+        yield args.checkpoint or ""
+        return
+    from vggt4d_ros.model import checkpoint
+    from vggt4d_ros.model.config import CONFIGS
+
+    with tempfile.TemporaryDirectory() as folder:
+        model = checkpoint.untrained(CONFIGS["release"]())
+        # an untrained release has closed gates, whose branch would be skipped
+        model.spatiotemporal_dense_fusion.alpha.data.fill_(1.0)
+        yield str(checkpoint.save(Path(folder) / "release.safetensors", model))
+
+
 def run(args: argparse.Namespace) -> int:
     """Measures and prints; exit status 1 when a process failed."""
     from vggt4d_ros.cli import CommandError
@@ -196,6 +213,8 @@ def run(args: argparse.Namespace) -> int:
         width, height = (int(side) for side in args.size.split("x"))
     except ValueError as error:
         raise CommandError(f"--size must be WIDTHxHEIGHT, got {args.size!r}") from error
+    if args.cameras < 1 or args.rounds < 1 or not args.rate > 0:
+        raise CommandError("--cameras, --rounds and --rate must be positive")
     options = {
         "cameras": args.cameras,
         "width": width,
@@ -205,51 +224,74 @@ def run(args: argparse.Namespace) -> int:
         "engine": args.engine,
         "executor": args.executor,
         "floor_executor": args.floor_executor,
+        "rounds": args.rounds,
     }
-    report: dict[str, Any] = {
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
-        "commit": _commit(),
-        "options": options,
-    }
-    for rmw in _RMW if args.rmw == "both" else (args.rmw,):
-        try:
-            subjects = SUBJECTS[-1:] if args.only_node else SUBJECTS
-            results = {subject: measure(subject, rmw, options) for subject in subjects}
-        except (RuntimeError, ImportError) as error:
-            raise CommandError(str(error)) from error
-        if not args.only_node:
-            results["ratio"] = _ratios(results)
-        report[rmw] = results
-        print(f"{report['machine']}, commit {report['commit'] or 'unknown'}")
-        _print(rmw, results)
+    report: dict[str, Any] = {"machine": machine(), "options": options}
+    print(machine_line(report["machine"]))
+    with _checkpoint(args) as weights:
+        for rmw in _RMW if args.rmw == "both" else (args.rmw,):
+            try:
+                results = _compare(rmw, {**options, "checkpoint": weights}, args.only_node)
+            except (RuntimeError, ImportError) as error:
+                raise CommandError(str(error)) from error
+            report[rmw] = results
+            _print(rmw, results)
     if args.json:
-        args.json.write_text(json.dumps(report, indent=1) + "\n")
+        args.json.parent.mkdir(parents=True, exist_ok=True)
+        args.json.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     return 0
 
 
-def _ratios(results: dict[str, Any]) -> dict[str, Any]:
-    node, floor, echo = results["node"], results["subscriber"], results["echo"]
+def _compare(rmw: str, options: dict[str, Any], only_node: bool) -> dict[str, Any]:
+    """Figures of each subject, of its last turn, and the medians of the ratios over all turns."""
+    results: dict[str, Any] = {}
+    turns = []
+    for _ in range(options["rounds"]):
+        subjects = SUBJECTS[-1:] if only_node else SUBJECTS
+        results = {subject: measure(subject, rmw, options) for subject in subjects}
+        if not only_node:
+            turns.append(_ratios(results))
+    if turns:
+        results["turns"] = turns
+        results["ratio"] = {
+            name: round(statistics.median(turn[name] for turn in turns), 2) for name in turns[0]
+        }
+    return results
+
+
+def _ratios(results: dict[str, Any]) -> dict[str, float]:
+    node, subscriber, echo = results["node"], results["subscriber"], results["echo"]
     return {
-        "cpu_node_to_subscriber": round(node["cpu_percent"] / floor["cpu_percent"], 2),
-        "cpu_node_to_echo": round(node["cpu_percent"] / echo["cpu_percent"], 2),
-        "p95_added_ms": round(node["latency_ms"]["p95"] - echo["latency_ms"]["p95"], 2),
+        "cpu_node_to_subscriber": node["cpu_percent"] / subscriber["cpu_percent"],
+        "cpu_node_to_echo": node["cpu_percent"] / echo["cpu_percent"],
+        "p50_added_ms": node["latency_ms"]["p50"] - echo["latency_ms"]["p50"],
+        "p95_added_ms": node["latency_ms"]["p95"] - echo["latency_ms"]["p95"],
+        "lost_by_node": _lost(node),
+        "lost_by_echo": _lost(echo),
     }
 
 
+def _lost(found: dict[str, Any]) -> int:
+    """Images that were sent and never came."""
+    return int(found["sent"] - found.get("frames_received", found.get("received", 0)))
+
+
 def _print(rmw: str, results: dict[str, Any]) -> None:
-    print(f"{rmw}: images sent -> received; depth images; CPU; latency of depth p50/p95/p99")
+    print(f"{rmw}: images sent -> received; depth images; CPU; age of depth p50/p95/p99; memory")
     for subject in SUBJECTS:
         if subject not in results:
             continue
         found = results[subject]
-        received = found.get("frames_received", found.get("received"))
-        latency = "/".join(f"{found['latency_ms'][q]:.1f}" for q in ("p50", "p95", "p99"))
+        age = "/".join(f"{found['latency_ms'][q]:.1f}" for q in ("p50", "p95", "p99"))
         print(
-            f"  {subject:10s} {found['sent']:6d} -> {received:6d}; {found['depth_images']:6d}; "
-            f"{found['cpu_percent']:5.1f} %; {latency} ms; {found['memory_mib']:.0f} MiB"
+            f"  {subject:10s} {found['sent']:6d} -> {found['sent'] - _lost(found):6d}; "
+            f"{found['depth_images']:6d}; {found['cpu_percent']:5.1f} %; {age} ms; "
+            f"{found['memory_mib']:.0f} MiB"
         )
     node = results["node"]
-    print(f"  node dropped {node['frames_dropped'] or 'nothing'}; {results.get('ratio', '')}")
+    print(f"  node dropped {node['frames_dropped'] or 'nothing'}")
+    for name, ratio in results.get("ratio", {}).items():
+        print(f"  {name:24s} {ratio:8.2f}")
     if node["memory_growth_after_first_minute_mib"] is not None:
         growth = node["memory_growth_after_first_minute_mib"]
         print(f"  node memory growth after the first minute: {growth} MiB")
