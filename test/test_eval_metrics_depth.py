@@ -54,6 +54,14 @@ def test_median_alignment_undoes_a_factor_and_nothing_else() -> None:
     assert shifted["abs_rel"] > 0.05
 
 
+def test_median_alignment_takes_the_ratio_of_the_medians() -> None:
+    truth, found = np.array([1.0, 2.0, 10.0]), np.array([1.0, 1.0, 4.0])
+
+    # medians 2 and 1: found becomes 2, 2, 8
+    expected = (1 / 1 + 0 + 2 / 10) / 3
+    assert depth_metrics(found, truth, "median")["abs_rel"] == pytest.approx(expected, abs=1e-12)
+
+
 def test_scale_and_shift_alignment_undoes_both() -> None:
     truth = scene()
 
@@ -73,12 +81,15 @@ def test_scale_and_shift_alignment_is_least_squares() -> None:
 
 
 def test_a_shift_below_zero_leaves_finite_logarithms() -> None:
-    truth = np.array([1.0, 10.0, 10.0, 10.0, 10.5])
-    found = np.array([1.0, 50.0, 51.0, 52.0, 90.0])
+    truth = np.array([1.0, 1.0, 1.0, 1.0, 20.0])
+    found = np.array([1.0, 2.0, 3.0, 4.0, 5.0])
 
-    result = depth_metrics(-found + 100.0, truth, "scale_shift")
+    result = depth_metrics(found, truth, "scale_shift")
 
+    # the best line is 3.8 found - 6.6: -2.8 at the first pixel, which is cut off at 1 mm
     assert all(math.isfinite(value) for value in result.values())
+    errors = [0.001 - 1, 1 - 1, 4.8 - 1, 8.6 - 1, 12.4 - 20]
+    assert result["rmse"] == pytest.approx(math.sqrt(sum(e * e for e in errors) / 5), abs=1e-9)
 
 
 @pytest.mark.parametrize("alignment", ["none", "metric"])

@@ -42,6 +42,13 @@ def test_an_outlier_of_kitti_is_above_three_pixels_and_five_percent(
     assert result["fl_all"] == bad
 
 
+def test_five_percent_are_of_the_true_flow_not_of_the_one_found() -> None:
+    # 5.2 px are 5.2 % of 100 px, but 4.9 % of 105.2 px
+    result = flow_metrics(np.array([[105.2, 0.0]]), np.array([[100.0, 0.0]]))
+
+    assert result["fl_all"] == 1.0
+
+
 def test_fl_all_equals_the_rule_of_the_devkit_pixel_by_pixel() -> None:
     rng = np.random.default_rng(0)
     truth = rng.normal(0, 60, (12, 20, 2))

@@ -33,7 +33,8 @@ def test_scene_flow_errors_equal_those_by_hand() -> None:
     [
         (10.0, 0.2, 1.0, 1.0, 0.0),  # 2 %
         (10.0, 0.35, 1.0, 1.0, 1.0),  # 3.5 %, but more than 0.3 m
-        (10.0, 0.7, 0.0, 1.0, 1.0),
+        (10.0, 0.55, 0.0, 1.0, 1.0),  # 5.5 %
+        (10.0, 1.1, 0.0, 0.0, 1.0),
         (0.2, 0.045, 1.0, 1.0, 1.0),  # 22 %, but less than 5 cm
         (3.0, 0.2, 0.0, 1.0, 0.0),  # 6.7 %
     ],
@@ -63,6 +64,8 @@ def test_buckets_count_the_same_whether_full_or_not() -> None:
 
     assert result["bucketed"] == pytest.approx((0.05 / 3 / 0.1 + 0.5) / 2, abs=1e-9)
     assert "bucketed_static" not in result
+    # 1 m/s is no standing still
+    assert result["epe3d_moving"] == result["epe3d"]
 
 
 def test_buckets_equal_those_of_the_challenge_taken_one_by_one() -> None:

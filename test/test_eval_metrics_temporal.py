@@ -103,6 +103,13 @@ def test_pixels_that_leave_the_image_or_have_no_depth_are_left_out() -> None:
     assert result["change"] == pytest.approx(0.0, abs=1e-9)
 
 
+def test_no_depth_is_no_depth_wherever_the_camera_goes() -> None:
+    with pytest.raises(ValueError, match="no depth over time to compare"):
+        temporal_metrics(
+            plane_depth(0.0), np.zeros(SHAPE), intrinsics=K, previous_from_current=moved(1.0)
+        )
+
+
 def test_intrinsics_may_differ_between_the_images() -> None:
     zoomed = K * np.array([[2.0], [2.0], [1.0]])
     u, _ = pixels()

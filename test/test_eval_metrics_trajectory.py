@@ -127,6 +127,25 @@ def test_numbers_equal_those_of_evo(alignment: str, delta: str) -> None:
         assert result[name] == pytest.approx(value, abs=1e-6), name
 
 
+def test_a_mirrored_path_is_turned_but_not_mirrored_back() -> None:
+    trajectory = pytest.importorskip("evo.core.trajectory")
+    metrics = pytest.importorskip("evo.core.metrics")
+    _, truth = wandering()
+    found = truth.poses.copy()
+    found[:, 2, 3] *= -1
+    theirs = trajectory.PosePath3D(poses_se3=list(truth.poses))
+    ours = trajectory.PosePath3D(poses_se3=[pose.copy() for pose in found])
+    _, _, scale = ours.align(theirs, correct_scale=True)
+    ape = metrics.APE(metrics.PoseRelation.translation_part)
+    ape.process_data((theirs, ours))
+
+    result = trajectory_metrics(Trajectory(truth.stamps_ns, found), truth, "sim3")
+
+    assert result["ate_rmse"] > 0.05
+    assert result["ate_rmse"] == pytest.approx(ape.get_all_statistics()["rmse"], abs=1e-6)
+    assert result["scale"] == pytest.approx(scale, abs=1e-6)
+
+
 def test_association_equals_that_of_evo() -> None:
     sync = pytest.importorskip("evo.core.sync")
     rng = np.random.default_rng(0)
