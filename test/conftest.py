@@ -17,6 +17,7 @@ import pytest
 HERE = Path(__file__).parent
 MARK = "VGGT4D_TEST_SESSION"
 SHM = Path("/dev/shm")
+PROFILE = HERE.parent / "config" / "dds" / "fastdds.xml"
 
 has_ros = find_spec("rclpy") is not None
 # without ROS these files cannot even be imported
@@ -31,6 +32,9 @@ started = time.time()
 def pytest_configure() -> None:
     os.environ[MARK] = uuid.uuid4().hex  # inherited by all that the tests start
     os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+    # as docs/dds.md advises users: the defaults lose a receiver that is slow to answer
+    os.environ.setdefault("FASTRTPS_DEFAULT_PROFILES_FILE", str(PROFILE))
+    os.environ.setdefault("FASTDDS_DEFAULT_PROFILES_FILE", str(PROFILE))
 
 
 def pytest_report_header() -> str:
@@ -86,13 +90,17 @@ def end(pids: Iterator[int]) -> None:
 
 def left_segments() -> Iterator[Path]:
     """Fast DDS shared memory of this session that no process has mapped any more."""
+    there = [*SHM.glob("fastrtps_*"), *SHM.glob("fastdds_*")]  # before: what comes later is not ours
     mapped = ""
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             mapped += (folder / "maps").read_text(errors="replace")
         except OSError:
             continue
-    for path in [*SHM.glob("fastrtps_*"), *SHM.glob("fastdds_*")]:
-        info = path.stat()
+    for path in there:
+        try:
+            info = path.stat()
+        except FileNotFoundError:
+            continue
         if info.st_uid == os.getuid() and info.st_mtime >= started and str(path) not in mapped:
             yield path

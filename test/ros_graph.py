@@ -85,6 +85,18 @@ def wait_until(
         spin(0.05)
 
 
+def wait_for_stamp(
+    messages: Sequence[object], stamp_ns: int, spin: Callable[[float], None], what: str
+) -> None:
+    """Waits for a message with this header stamp: the node has worked on that instant."""
+    wanted = stamp_from_ns(stamp_ns)
+
+    def came() -> bool:
+        return any(message.header.stamp == wanted for message in messages)
+
+    wait_until(came, spin, 10, f"{what} of {stamp_ns} ns")
+
+
 def call(
     node: Node, spin: Callable[[float], None], kind: type, name: str, request: object
 ) -> object:

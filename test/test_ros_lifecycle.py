@@ -25,6 +25,7 @@ from ros_graph import (
     fresh_domain,
     graph_node,
     running_node,
+    wait_for_stamp,
     wait_until,
 )
 from rosgraph_msgs.msg import Clock
@@ -62,10 +63,13 @@ def state(node: Node, spin: Spin) -> str:
     return str(found.current_state.label)
 
 
-def play(rig: CameraRig, spin: Spin, first: int, count: int) -> None:
+def play(rig: CameraRig, spin: Spin, first: int, count: int, outputs: list | None = None) -> None:
+    """Publishes instants; with ``outputs`` each waits for its own, which the first has not."""
     for index in range(first, first + count):
         rig.publish(START + index * PERIOD)
         spin(0.06)
+        if outputs is not None and index > first:
+            wait_for_stamp(outputs, START + index * PERIOD, spin, "output")
 
 
 def test_every_lifecycle_transition_works_twice(tmp_path: Path) -> None:
@@ -89,7 +93,7 @@ def test_every_lifecycle_transition_works_twice(tmp_path: Path) -> None:
             rig.wait_for_node(spin)
             spin(0.5)
             before = len(status)
-            play(rig, spin, 10 * turn, 4)
+            play(rig, spin, 10 * turn, 4, status)
             wait_until(lambda n=before: len(status) >= n + 3, spin, 10, "windows while active")
             assert change(node, spin, Transition.TRANSITION_DEACTIVATE)
             spin(0.3)
@@ -156,9 +160,9 @@ def test_simulated_time_is_used_and_its_absence_does_no_harm(tmp_path: Path) -> 
         wait_until(lambda: len(status) >= 2, spin, 10, "windows without a clock")
         for index in range(3, 6):
             clock.publish(Clock(clock=stamp_from_ns(START + index * PERIOD + SECOND // 4)))
-            spin(0.1)
+            spin(0.2)
             rig.publish(START + index * PERIOD)
-            spin(0.1)
+            wait_for_stamp(status, START + index * PERIOD, spin, "window")
         rig.publish(START + 100 * PERIOD)  # ten seconds ahead of /clock
         spin(0.3)
         run.stop()
@@ -179,8 +183,10 @@ def test_odom_to_base_is_published_at_the_image_stamp(tmp_path: Path) -> None:
         transforms = listen(node, TFMessage, "/tf")  # and nothing else is subscribed to
         rig.wait_for_node(spin)
         spin(0.5)
-        play(rig, spin, 0, 4)
-        wait_until(lambda: len(transforms) >= 3, spin, 10, "transforms")
+        for index in range(4):
+            rig.publish(START + index * PERIOD)
+            spin(0.06)
+            wait_until(lambda n=index: len(transforms) >= n, spin, 10, "transforms")
         odometry = listen(node, Odometry, "/vggt4d/odometry")
         spin(1.0)
         play(rig, spin, 4, 2)
@@ -287,9 +293,10 @@ def test_map_to_odom_closes_the_chain_through_tf(tmp_path: Path) -> None:
             owned.transform.translation.x = 1.0 + 0.5 * index
             owned.transform.rotation.z = owned.transform.rotation.w = 0.5**0.5  # 90 degrees
             broadcaster.publish(TFMessage(transforms=[owned]))
-            spin(0.1)
+            spin(0.2)
             rig.publish(START + index * PERIOD)
-            spin(0.1)
+            if index:
+                wait_for_stamp(odometry, START + index * PERIOD, spin, "odometry")
         edges: list[TransformStamped] = []
 
         def found() -> bool:

@@ -30,6 +30,7 @@ from ros_graph import (
     rgb_image,
     running_node,
     slowness,
+    wait_for_stamp,
     wait_until,
 )
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
@@ -72,10 +73,20 @@ def set_parameter(node: Node, spin: Spin, name: str, value: float) -> object:
     return call(node, spin, SetParameters, "/vggt4d/set_parameters", request).results[0]
 
 
-def play(rig: CameraRig, spin: Spin, count: int, first: int = 0, **kwargs: object) -> None:
+def play(
+    rig: CameraRig,
+    spin: Spin,
+    count: int,
+    first: int = 0,
+    outputs: list | None = None,
+    **kwargs: object,
+) -> None:
+    """Publishes instants; with ``outputs`` each waits for its own, which instant 0 has not."""
     for index in range(first, first + count):
         rig.publish(START + index * PERIOD, **kwargs)
         spin(0.05)
+        if outputs is not None and index:
+            wait_for_stamp(outputs, START + index * PERIOD, spin, "output")
 
 
 def status_topic() -> dict[str, tuple[type, str]]:
@@ -104,7 +115,7 @@ def test_outputs_carry_each_cameras_own_header_and_counts_add_up(tmp_path: Path)
         )
         rig.wait_for_node(spin)
         spin(0.5)
-        play(rig, spin, 5)
+        play(rig, spin, 5, outputs=heard.got["depth"])
         wait_until(lambda: len(heard.got["depth"]) >= 4, spin, 10, "fourth depth image")
         run.stop()
         spin(0.5)
@@ -252,7 +263,7 @@ def test_when_all_cameras_stop_the_report_says_since_when(tmp_path: Path) -> Non
         heard = Listener(node, **status_topic())
         rig.wait_for_node(spin)
         spin(0.5)
-        play(rig, spin, 4)
+        play(rig, spin, 4, outputs=heard.got["status"])
         wait_until(lambda: len(heard.got["status"]) >= 3, spin, 10, "windows")
         before = len(run.output())
         wait_until(lambda: "no window for" in run.output()[before:], spin, 10, "report")
@@ -273,7 +284,7 @@ def test_a_bad_newest_frame_does_not_publish_the_one_before_again(tmp_path: Path
         heard = Listener(node, depth=(Image, "/vggt4d/cam0/depth/image_rect"), **status_topic())
         rig.wait_for_node(spin)
         spin(0.5)
-        play(rig, spin, 3)
+        play(rig, spin, 3, outputs=heard.got["depth"])
         rig.infos[0].publish(camera_info(stamp_from_ns(START), "cam0_optical", width=100))
         spin(0.3)
         rig.images[0].publish(rgb_image(START + 3 * PERIOD, "cam0_optical"))
@@ -306,7 +317,7 @@ def test_an_image_size_that_changes_is_taken_up_with_its_intrinsics(tmp_path: Pa
         )
         rig.wait_for_node(spin)
         spin(0.5)
-        play(rig, spin, 3)
+        play(rig, spin, 3, outputs=heard.got["depth"])
         for index in range(3, 6):
             rig.images[0].publish(
                 rgb_image(START + index * PERIOD, "cam0_optical", width=128, height=96)
@@ -482,7 +493,7 @@ def test_a_signal_ends_the_node_in_two_seconds_with_final_counts(
         heard = Listener(node, **status_topic())
         rig.wait_for_node(spin)
         spin(0.5)
-        play(rig, spin, 3)
+        play(rig, spin, 3, outputs=heard.got["status"])
         play(rig, spin, 1, first=3, cameras=[0])  # this one waits for its partner
         spin(0.3)
         status, seconds = run.stop(number)
@@ -565,7 +576,7 @@ def test_reset_and_save_cloud_and_live_parameters(tmp_path: Path) -> None:
         early = call(node, spin, SaveCloud, "/vggt4d/save_cloud", request)
         rig.wait_for_node(spin)
         spin(0.5)
-        play(rig, spin, 3)
+        play(rig, spin, 3, outputs=heard.got["status"])
         wait_until(lambda: len(heard.got["status"]) >= 2, spin, 10, "windows")
         saved = call(node, spin, SaveCloud, "/vggt4d/save_cloud", request)
         nowhere = SaveCloud.Request(path="/no/such/folder/cloud.ply")
@@ -577,7 +588,7 @@ def test_reset_and_save_cloud_and_live_parameters(tmp_path: Path) -> None:
         too_large = set_parameter(node, spin, "geometry.range_max", 1e9)
         not_live = set_parameter(node, spin, "sync.tolerance_s", 0.5)
         before = len(heard.got["depth"])
-        play(rig, spin, 2, first=3)
+        play(rig, spin, 2, first=3, outputs=heard.got["depth"])
         wait_until(lambda: len(heard.got["depth"]) >= before + 2, spin, 10, "depth")
 
         reset = call(node, spin, Trigger, "/vggt4d/reset", Trigger.Request())
