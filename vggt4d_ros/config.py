@@ -109,8 +109,54 @@ class EngineConfig:
         minimum=0,
         maximum=2072,
     )
+    head_precision: str = option(
+        "fp32",
+        "Number format of the dense heads; fp32: as the release; tf32: products rounded on a GPU; "
+        "bf16: weights too",
+        choices=("fp32", "tf32", "bf16"),
+    )
+    cross_view: str = option(
+        "checkpoint",
+        "Which frames see one another in the space branch; checkpoint: those it was trained with; "
+        "step: those of one time step only, kept from window to window (approximate)",
+        choices=("checkpoint", "window", "step"),
+    )
+    frame_wise_layers: int = option(
+        0,
+        "First layers of the space branch that run within each frame alone and are kept from "
+        "window to window; 0: exact, more: approximate",
+        minimum=0,
+        maximum=64,
+    )
+    compile: bool = option(
+        False,
+        "Compile the network at the first window (torch.compile; CUDA graphs on a GPU): slow to "
+        "start; the grid keeps its shape when cameras come and go",
+    )
     threads: int = option(
         0, "CPU threads of the network; 0: torch's own choice", minimum=0, maximum=256
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class DeadlineConfig:
+    latency_s: float = option(
+        0.0,
+        "Longest time from the start of the work on a window to its last message: time steps, "
+        "then resolution are given up for it and return when the load falls; 0: no limit",
+        unit="s",
+        minimum=0.0,
+        maximum=60.0,
+        live=True,
+    )
+    rate_hz: float = option(
+        0.0,
+        "Windows a second: no more are run, and the same is given up for no fewer; 0: as many as "
+        "can be",
+        unit="Hz",
+        minimum=0.0,
+        maximum=1000.0,
+        live=True,
     )
 
 
@@ -257,6 +303,7 @@ class Config:
     sync: SyncConfig = SyncConfig()
     window: WindowConfig = WindowConfig()
     model: EngineConfig = EngineConfig()
+    deadline: DeadlineConfig = DeadlineConfig()
     geometry: GeometryConfig = GeometryConfig()
     output: OutputConfig = OutputConfig()
     tf: TfConfig = TfConfig()

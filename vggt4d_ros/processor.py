@@ -83,6 +83,11 @@ class Processor:
         self.flow = flow
         self._max_steps: int | None = None  # set when memory ran out
 
+    @property
+    def engine(self) -> Engine:
+        """The network."""
+        return self._engine
+
     def reset(self, reason: str) -> None:
         """Forgets the windows before: the next one begins a new trajectory."""
         self._tracker.reset(reason)

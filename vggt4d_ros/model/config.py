@@ -196,6 +196,7 @@ def compact() -> ModelConfig:
         init_values=0.5,
         taps=(0, 1, 2),
         alpha_init=1.0,
+        pairs=True,
         encoder=EncoderConfig("stem", depth=3, num_heads=5, name="stem"),
         camera=CameraConfig(trunk_depth=1, num_heads=5, iterations=4, mlp_ratio=2.0),
         dense=DenseConfig("pyramid", features=64, out_channels=(32, 48, 64)),

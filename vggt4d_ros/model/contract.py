@@ -26,6 +26,12 @@ class Engine(Protocol):
     """Predicts windows; owned by one thread."""
 
     warnings: tuple[str, ...]  # what a user must know, once
+    image_size: int  # longer side of the network's image, pixels; may change between windows
+
+    @property
+    def image_sizes(self) -> tuple[int, ...]:
+        """Image sizes to choose from under pressure, largest first; the first is what was set."""
+        ...
 
     @property
     def description(self) -> EngineDescription:

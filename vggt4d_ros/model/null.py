@@ -29,12 +29,18 @@ class NullPredictor:
 
     def __init__(self) -> None:
         self.warnings: tuple[str, ...] = (WARNING,)
+        self.image_size = 0  # it has none
         self._depth: dict[tuple[int, int], FramePrediction] = {}
 
     @classmethod
     def from_config(cls, engine: EngineConfig) -> NullPredictor:
         """Takes any configuration; nothing in it matters here."""
         return cls()
+
+    @property
+    def image_sizes(self) -> tuple[int, ...]:
+        """No other."""
+        return (0,)
 
     @property
     def description(self) -> EngineDescription:

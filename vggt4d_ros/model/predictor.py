@@ -65,6 +65,7 @@ class Predictor:
         self.device = choose_device(device)
         self.precision = choose_precision(precision, self.device)
         self.image_size = image_size or config.img_size
+        self.image_sizes = smaller_sizes(self.image_size, config.patch_size)
         if self.image_size % config.patch_size:
             raise EngineError(
                 f"image_size must be a multiple of {config.patch_size} for the {config.name} "
@@ -172,6 +173,12 @@ class Predictor:
         except OutOfMemory:
             self.trunk.clear()
             raise
+
+
+def smaller_sizes(size: int, patch: int) -> tuple[int, ...]:
+    """An image size and those to fall back to: about 3/4 and 1/2, at least four patches."""
+    smaller = (round(size * share / patch) * patch for share in (0.75, 0.5))
+    return tuple(dict.fromkeys([size, *(s for s in smaller if 4 * patch <= s < size)]))
 
 
 @contextmanager

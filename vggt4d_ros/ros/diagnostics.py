@@ -101,6 +101,9 @@ class Diagnostics:
         status.add("frames used", str(last.frames_used))
         for drop in last.frames_dropped:
             status.add(f"dropped {drop.name}", str(drop.count))
+        for text in last.warnings:
+            if text.startswith("deadline"):
+                status.add("deadline", text)
         status.add("memory", f"{last.memory / 2**20:.0f} MiB")
         status.add("GPU memory", f"{last.gpu_memory / 2**20:.0f} MiB")
         if age > max(_STALE_SECONDS, 3.0 / rate if rate else 0.0):

@@ -40,6 +40,7 @@ from vggt4d_ros.ros.services import SavedCloud, ServiceError, write_cloud_file
 from vggt4d_ros.ros.status import StageTimer, resident_bytes
 from vggt4d_ros.ros.tf import FrameTree
 from vggt4d_ros.ros.worker import Worker
+from vggt4d_ros.stream.deadline import DeadlineControl
 from vggt4d_ros.stream.pipeline import StreamPipeline
 
 _STATUS_PERIOD_S = 1.0  # of counts alone, while no window gives a status
@@ -95,6 +96,8 @@ class Session:
             publish=self._on_processed,
             on_empty=self._on_empty_window,
             on_fatal=self._on_worker_died,
+            deadline=DeadlineControl(config.window.length, engine.image_sizes),
+            targets=lambda: (self._config.deadline.latency_s, self._config.deadline.rate_hz),
         )
         try:
             self._subscribe()

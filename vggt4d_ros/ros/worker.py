@@ -8,9 +8,11 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 from vggt4d_ros.datatypes import Rig, Window
 from vggt4d_ros.processor import EmptyWindow, Processed, Processor, ScaleHints
+from vggt4d_ros.stream.deadline import DeadlineControl
 from vggt4d_ros.stream.pipeline import StreamPipeline
 
 _LOG = logging.getLogger(__name__)
@@ -29,6 +31,8 @@ class Worker:
             frame had waited for the network.
         on_empty: takes windows in which no frame could be used.
         on_fatal: called with what ended the thread, when it was not the stream's close.
+        deadline: chooses which windows run, and how much of them.
+        targets: the deadline's latency, s, and rate, Hz, as they are now.
     """
 
     def __init__(
@@ -42,6 +46,8 @@ class Worker:
         publish: Callable[[Processed, float], None],
         on_empty: Callable[[EmptyWindow], None],
         on_fatal: Callable[[BaseException], None],
+        deadline: DeadlineControl,
+        targets: Callable[[], tuple[float, float]],
     ) -> None:
         self._pipeline = pipeline
         self._processor = processor
@@ -51,6 +57,8 @@ class Worker:
         self._publish = publish
         self._on_empty = on_empty
         self._on_fatal = on_fatal
+        self._deadline = deadline
+        self._targets = targets
         self._epoch = pipeline.epoch
         self._thread = threading.Thread(target=self._run, name="network", daemon=True)
 
@@ -79,10 +87,16 @@ class Worker:
         if not self._wanted():
             self._pipeline.drop(window, "unwanted")
             return
-        received = [f.received_ns for f in window.sets[-1].frames if f is not None]
-        wait_ms = (time.monotonic_ns() - max(received)) / 1e6
+        started_ns = time.monotonic_ns()
+        received_ns = max(f.received_ns for f in window.sets[-1].frames if f is not None)
+        wait_ms = (started_ns - received_ns) / 1e6
+        self._deadline.aim(*self._targets())
+        if not self._deadline.admits(window.index, received_ns / 1e9):
+            self._pipeline.drop(window, "paced")
+            return
+        self._processor.engine.image_size = self._deadline.plan.rung.image_size
         try:
-            processed = self._processor.process(window, self._rig(window), self._hints)
+            processed = self._processor.process(self._deadline.cut(window), self._rig(window), self._hints)
         except EmptyWindow as empty:
             causes = {refusal.frame: refusal.cause for refusal in empty.refused}
             self._pipeline.drop(window, "undecodable", causes)
@@ -94,4 +108,7 @@ class Worker:
         self._pipeline.done(window, {r.frame: r.cause for r in processed.refused})
         # what was computed across a time jump or a close is of no use to anybody
         if self._pipeline.epoch == window.epoch and not self._pipeline.closed:
-            self._publish(processed, wait_ms)
+            said = self._deadline.describe()
+            warnings = (*processed.warnings, said) if said else processed.warnings
+            self._publish(replace(processed, warnings=warnings), wait_ms)
+        self._deadline.observe((time.monotonic_ns() - started_ns) / 1e9)

@@ -19,6 +19,7 @@ INPUT_CAUSES: dict[str, str] = {
 }
 # Settled where the network runs.
 NETWORK_CAUSES: dict[str, str] = {
+    "paced": "it lies between two windows that deadline.* let run",
     "unwanted": "nobody listened to an output (output.lazy)",
     "undecodable": "no frame of its window could be used",
     "out_of_memory": "the device had no memory for so many steps",
