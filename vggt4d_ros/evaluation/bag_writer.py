@@ -17,7 +17,7 @@ from rosbags.interfaces import (
     QosReliability,
     QosTime,
 )
-from rosbags.rosbag2 import StoragePlugin, Writer
+from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 from rosbags.rosbag2.errors import WriterError
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 from rosbags.typesys.store import Typestore
@@ -30,11 +30,15 @@ FOREVER = QosTime(2147483647, 4294967295)
 class BagWriter:
     """A new recording; a context manager, whole once it is closed.
 
+    Args:
+        path: of the directory.
+        compressed: chunks by Zstandard, which every reader of mcap knows; it takes time.
+
     Raises:
         BagError: ``path`` exists or cannot be made.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, *, compressed: bool = False) -> None:
         self.path = Path(path)
         self.count = 0
         self._store = get_typestore(Stores.ROS2_JAZZY)
@@ -42,6 +46,8 @@ class BagWriter:
         # version 8 writes the QoS as numbers, the only form that rosbag2 of Humble knows
         try:
             self._writer = Writer(self.path, version=8, storage_plugin=StoragePlugin.MCAP)
+            if compressed:
+                self._writer.set_compression(CompressionMode.STORAGE, CompressionFormat.ZSTD)
             self._writer.open()
         except WriterError:
             raise BagError(f"{path}: exists already") from None

@@ -52,7 +52,7 @@ class RecordSink:
         self._context = context
         self._is_file = path.suffix == ".mcap"
         folder = path.with_name(path.name + ".unfinished") if self._is_file else path
-        self._writer = BagWriter(folder)
+        self._writer = BagWriter(folder, compressed=True)
         self._encoder = Encoder(BagTypes(self._writer.typestore))
         self._messages = WindowMessages(self._encoder, self)
         self._robot = RobotTf(context.bag, self._writer)
