@@ -195,6 +195,16 @@ def test_faults_warnings_and_truth_that_did_not_match_are_told(document: Documen
     assert "ranges do not overlap" in document.words("td")
 
 
+def test_scale_of_a_part_of_the_run_is_told():
+    rows = run().rows
+    rows[0]["scale_source"] = "none"
+
+    html = report_html(run(rows=rows))
+
+    assert "in part" in html
+    assert "by window: none 1, rig 19" in html
+
+
 def test_run_with_nothing_in_it_still_gives_a_page():
     html = report_html(
         run(
@@ -228,6 +238,7 @@ def test_estimate_without_scale_is_said_to_be_scaled_for_the_drawing():
     html = report_html(run(rows=rows, trajectory=small))
 
     assert "made 50 times as large" in html
+    assert "lengths are in the network&#x27;s own unit" in html
     assert "over-time-scale" not in html
 
 

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 
 from vggt4d_ros.evaluation.directions import direction
@@ -109,6 +110,13 @@ def _count_tiles(run: RunResult) -> Iterator[Markup]:
     steps = run.config.get("window.length")
     note = f"of {steps} steps" if steps else ""
     yield _tile("Windows done", f"{windows.get('done', 0)} of {windows.get('formed', 0)}", "", note)
+    sources = Counter(str(row.get("scale_source") or "none") for row in run.rows)
+    if sources:
+        metric = sum(count for source, count in sources.items() if source != "none")
+        where = ", ".join(f"{source} {count}" for source, count in sorted(sources.items()))
+        words = "yes" if metric == len(run.rows) else "in part" if metric else "no"
+        note = f"by window: {where}" if metric else "lengths are in the network's own unit"
+        yield _tile("Metric scale", words, "", note)
 
 
 def _speed_tiles(run: RunResult) -> Iterator[Markup]:
