@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +18,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from vggt4d_ros.benchmark_machine import machine, machine_line
 from vggt4d_ros.cli import CommandError
 from vggt4d_ros.commands.pairs import pair
 from vggt4d_ros.datatypes import (
@@ -45,6 +44,7 @@ from vggt4d_ros.geometry.tracker import Tracker
 from vggt4d_ros.geometry.voxel import merge_clouds
 
 Result = TypeVar("Result")
+Lap = dict[str, tuple[float, float]]  # stage -> wall and CPU milliseconds
 
 _STEP_NS = 100_000_000
 _ROOM = np.array([7.0, 6.0, 3.0])  # half extents, m
@@ -70,14 +70,12 @@ def run(arguments: argparse.Namespace) -> int:
     _warm_heap()
     scene = _Scene(steps, views, CameraModel(width, height, 0.8 * width, 0.8 * width,
                                              width / 2 - 0.5, height / 2 - 0.5))  # fmt: skip
-    stages: dict[str, list[float]] = {name: [] for name in _STAGES}
     tracker, warm_up = Tracker(), 3
-    for index in range(arguments.windows + warm_up):
-        lap = _one_window(scene, tracker, index, arguments.voxel_size)
-        if index >= warm_up:
-            for name, value in lap.items():
-                stages[name].append(value)
-    report = _report(arguments, stages)
+    laps = [
+        _one_window(scene, tracker, index, arguments.voxel_size)
+        for index in range(arguments.windows + warm_up)
+    ]
+    report = _report(arguments, laps[warm_up:])
     print("\n".join(_lines(report)))
     if arguments.json is not None:
         arguments.json.parent.mkdir(parents=True, exist_ok=True)
@@ -177,8 +175,8 @@ class _Scene:
         return np.asarray(cv2.resize(coarse, size), dtype=np.float32)
 
 
-def _one_window(scene: _Scene, tracker: Tracker, index: int, voxel_size: float) -> dict[str, float]:
-    """Does what the node does after the network, and gives milliseconds by stage."""
+def _one_window(scene: _Scene, tracker: Tracker, index: int, voxel_size: float) -> Lap:
+    """Does what the node does after the network; gives wall and CPU milliseconds by stage."""
     window = scene.window(index)
     dense = tracker.dense_steps(window, flow=True)
     prediction = scene.predict(index, dense)
@@ -189,7 +187,7 @@ def _one_window(scene: _Scene, tracker: Tracker, index: int, voxel_size: float) 
          scene.flow(index + newest - 1, index + newest, v))
         for v in views
     ]  # fmt: skip
-    lap: dict[str, float] = {}
+    lap: Lap = {}
     tracked = _timed(lap, "tracking", lambda: tracker.update(window, prediction, rig))
     limits = DepthLimits(confidence_min=1.5, confidence_percentile=10.0, range_max=30.0)
     scale = tracked.scale.value
@@ -237,43 +235,49 @@ def _dense_view(
     return DenseView(depth, scene.model, tracked.world_from_cam[step, view], stamp_ns)
 
 
-def _timed(lap: dict[str, float], name: str, work: Callable[[], Result]) -> Result:
-    started = time.perf_counter()
+def _timed(lap: Lap, name: str, work: Callable[[], Result]) -> Result:
+    started, busy = time.perf_counter(), time.process_time()
     result = work()
-    lap[name] = (time.perf_counter() - started) * 1e3
+    lap[name] = (time.perf_counter() - started) * 1e3, (time.process_time() - busy) * 1e3
     return result
 
 
-def _report(arguments: argparse.Namespace, stages: dict[str, list[float]]) -> dict[str, object]:
+def _report(arguments: argparse.Namespace, laps: list[Lap]) -> dict[str, object]:
+    stages = {name: np.array([lap[name] for lap in laps]) for name in _STAGES}  # (N, 2)
     core = np.sum([stages[name] for name in _CORE], axis=0)
-    with_flow = core + np.array(stages["scene flow"])
     rows = {
         **stages,
-        "tracking + depth + clouds": core.tolist(),
-        "the same + scene flow": with_flow.tolist(),
+        "tracking + depth + clouds": core,
+        "the same + scene flow": core + stages["scene flow"],
     }
     return {
+        "machine": machine(),
         "grid": arguments.grid,
         "size": arguments.size,
         "windows": arguments.windows,
         "voxel_size_m": arguments.voxel_size,
-        "machine": platform.processor() or platform.machine(),
-        "cores": os.cpu_count(),
-        "opencv": cv2.__version__,
-        "numpy": np.__version__,
         "ms": {
-            name: {"p50": float(np.median(ms)), "p95": float(np.quantile(ms, 0.95))}
+            name: {
+                "p50": float(np.median(ms[:, 0])),
+                "p95": float(np.quantile(ms[:, 0], 0.95)),
+                "cpu_p50": float(np.median(ms[:, 1])),  # of all threads
+            }
             for name, ms in rows.items()
         },
     }
 
 
 def _lines(report: dict[str, object]) -> list[str]:
-    table = report["ms"]
+    table, about = report["ms"], report["machine"]
     assert isinstance(table, dict)
-    head = (
-        f"geometry of {report['grid']} frames of {report['size']} on {report['cores']} cores, "
-        f"{report['windows']} windows"
-    )
-    rows = [f"{name:28s} {ms['p50']:8.1f} {ms['p95']:8.1f}" for name, ms in table.items()]
-    return [head, f"{'ms per window':28s} {'p50':>8s} {'p95':>8s}", *rows]
+    assert isinstance(about, dict)
+    rows = [
+        f"{name:28s} {ms['p50']:8.1f} {ms['p95']:8.1f} {ms['cpu_p50']:8.1f}"
+        for name, ms in table.items()
+    ]
+    return [
+        machine_line(about),
+        f"geometry of {report['grid']} frames of {report['size']}, {report['windows']} windows",
+        f"{'ms per window':28s} {'p50':>8s} {'p95':>8s} {'CPU p50':>8s}",
+        *rows,
+    ]
