@@ -15,6 +15,7 @@ import pytest
 import torch
 
 from vggt4d_ros.evaluation import suite_compact
+from vggt4d_ros.evaluation.options import EvaluationError
 from vggt4d_ros.evaluation.suite_table import goals_of, look_up, report_lines
 from vggt4d_ros.model.checkpoint import untrained
 from vggt4d_ros.model.config import tiny_motion
@@ -146,6 +147,20 @@ def test_a_folder_of_samples_that_is_not_there_is_said_and_does_not_fail(
     assert gone["faults"][0] in capsys.readouterr().out
 
 
+def test_what_a_user_gets_wrong_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(suite_compact, "GRIDS", ((1, 1),))
+    (tmp_path / "kitti_stereo_seq1").mkdir()
+
+    with pytest.raises(EvaluationError, match="kitti_stereo_seq1: no stereo recording: expected"):
+        run(samples=tmp_path)
+    with pytest.raises(EvaluationError, match="there is no such folder"):
+        run(path=tmp_path / "gone" / "report.json")
+    with pytest.raises(EvaluationError, match="cannot be written: Is a directory"):
+        run(path=tmp_path)
+
+
 def test_no_windows_are_refused() -> None:
     with pytest.raises(ValueError, match="got 0"):
         suite_compact.run(None, windows=0, engine=network())
@@ -198,4 +213,4 @@ def test_the_table_names_each_goal_and_whether_it_is_reached(
     assert f"constant {constant:.3f}" in depth
     assert depth.endswith(": NOT reached")
     assert lines[-1].startswith("goals reached: ")
-    assert max(map(len, lines)) < 130
+    assert lines[0].startswith("tiny_motion (1.68 M parameters, cpu fp32)")

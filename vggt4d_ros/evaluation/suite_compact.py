@@ -20,6 +20,7 @@ from vggt4d_ros.config import EngineConfig
 from vggt4d_ros.evaluation.estimates import baseline_estimates, network_estimate
 from vggt4d_ros.evaluation.known_window import KnownWindow, window_of_batch, window_of_recording
 from vggt4d_ros.evaluation.model_card import describe_engine
+from vggt4d_ros.evaluation.options import EvaluationError
 from vggt4d_ros.evaluation.results import FORMAT, Metrics
 from vggt4d_ros.evaluation.suite_table import goals_of, print_report
 from vggt4d_ros.evaluation.window_scores import WindowScores
@@ -100,29 +101,39 @@ def run(
     Raises:
         ValueError: no windows are asked for.
         CheckpointError, EngineError: the checkpoint cannot be used.
-        DatasetError: a sample's folder is not what it should be.
+        EvaluationError: a sample's folder is not what it should be, or nothing can be written.
     """
     if windows < 1:
         raise ValueError(f"windows must be positive, got {windows}")
+    if json_path is not None and not Path(json_path).parent.is_dir():
+        raise EvaluationError(f"{json_path}: cannot be written: there is no such folder")
+    recordings, notes = _real(samples)
     network = engine or load_engine(EngineConfig(checkpoint=checkpoint))
-    about = describe_engine(network)
-    counts = [windows if grid == GRIDS[0] else -(-windows // OTHERS_SHARE) for grid in GRIDS]
-    sets = []
-    with tqdm(total=sum(counts), unit="window", disable=not progress) as bar:
-        for grid, count in zip(GRIDS, counts, strict=True):
-            sets.append(_run_set(_name(grid), "rendered", _rendered(grid, count), network, bar))
-        found, notes = _real(samples)
-        for recording in found:
-            part = _run_set(recording.name, "real", recording.windows(), network, bar)
-            part.licence = recording.licence
-            sets.append(part)
+    document = _document(
+        _run_sets(windows, recordings, network, progress), describe_engine(network), notes
+    )
     if engine is None:
         network.close()
-    document = _document(sets, about, notes)
     print_report(document)
     if json_path is not None:
-        Path(json_path).write_text(json.dumps(document, indent=2, sort_keys=True) + "\n")
+        _write(Path(json_path), document)
     return document
+
+
+def _run_sets(
+    windows: int, recordings: list[_Real], engine: Engine, progress: bool
+) -> list[SetResult]:
+    counts = [windows if grid == GRIDS[0] else -(-windows // OTHERS_SHARE) for grid in GRIDS]
+    total = sum(counts) + sum(recording.count for recording in recordings)
+    sets = []
+    with tqdm(total=total, unit="window", disable=not progress) as bar:
+        for grid, count in zip(GRIDS, counts, strict=True):
+            sets.append(_run_set(_name(grid), "rendered", _rendered(grid, count), engine, bar))
+        for recording in recordings:
+            part = _run_set(recording.name, "real", recording.windows(), engine, bar)
+            part.licence = recording.licence
+            sets.append(part)
+    return sets
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +143,10 @@ class _Real:
     name: str
     licence: str
     recording: Any  # data.readers.recording.Recording, whose module needs torch
+
+    @property
+    def count(self) -> int:
+        return -(-self.recording.steps // REAL_STEPS)
 
     def windows(self) -> Iterator[KnownWindow]:
         steps = self.recording.steps
@@ -145,9 +160,13 @@ def _real(folder: Path | str | None) -> tuple[list[_Real], list[str]]:
         return [], ["no folder of real samples was given: rendered windows only"]
     if not Path(folder).is_dir():
         return [], [f"{folder}: no such folder of real samples: rendered windows only"]
+    from vggt4d_ros.data.readers.recording import DatasetError
     from vggt4d_ros.data.readers.samples import open_samples
 
-    found = [_Real(name, r.licence, r) for name, r in open_samples(folder).items()]
+    try:
+        found = [_Real(name, r.licence, r) for name, r in open_samples(folder).items()]
+    except DatasetError as error:
+        raise EvaluationError(str(error)) from error
     if not found:
         return [], [f"{folder}: none of the known real samples is in it: rendered windows only"]
     return found, []
@@ -178,6 +197,13 @@ def _run_set(
         bar.update()
     result.seconds["total"] = time.perf_counter() - started
     return result
+
+
+def _write(path: Path, document: dict[str, Any]) -> None:
+    try:
+        path.write_text(json.dumps(document, indent=2, sort_keys=True) + "\n")
+    except OSError as error:
+        raise EvaluationError(f"{path}: cannot be written: {error.strerror or error}") from error
 
 
 def _document(sets: list[SetResult], about: dict[str, Any], notes: list[str]) -> dict[str, Any]:

@@ -97,10 +97,9 @@ def _limit(
 def report_lines(document: Mapping[str, Any]) -> Iterator[str]:
     """The report, line by line."""
     model = document["model"]
-    yield (
-        f"{model['name']} ({model['parameters'] / 1e6:.2f} M parameters, {model['checkpoint']}, "
-        f"{model['device']} {model['precision']})"
-    )
+    about = [f"{model['parameters'] / 1e6:.2f} M parameters", model["checkpoint"]]
+    about.append(f"{model['device']} {model['precision']}")
+    yield f"{model['name']} ({', '.join(filter(None, about))})"
     for name, part in document["sets"].items():
         yield ""
         yield f"{name}: {part['windows']} windows, {part['kind']}{_scale_words(part)}"
