@@ -29,10 +29,19 @@ from vggt4d_ros.model.loader import FrameLoader
 from vggt4d_ros.model.memory import memory_in_use
 from vggt4d_ros.model.outcome import to_prediction
 from vggt4d_ros.model.precision import cast_trunk, choose_device, choose_precision
+from vggt4d_ros.model.speed import (
+    Speed,
+    approximate,
+    cast_heads,
+    compile_stages,
+    float32_products,
+)
 from vggt4d_ros.model.stage_clock import StageClock
 from vggt4d_ros.model.trunk import Trunk
 from vggt4d_ros.model.vggt4d import VGGT4D, ModelOutput
 from vggt4d_ros.model.window_grid import WindowGrid
+
+DEFAULT_SPEED = Speed()
 
 
 class Predictor:
@@ -45,6 +54,7 @@ class Predictor:
         device: str = "auto",
         precision: str = "auto",
         image_size: int = 0,
+        speed: Speed = DEFAULT_SPEED,
         checkpoint: str = "",
         warnings: tuple[str, ...] = (),
     ) -> None:
@@ -55,6 +65,7 @@ class Predictor:
             device: auto, cpu, cuda or cuda:N.
             precision: auto, fp32, bf16 or fp16.
             image_size: longer side of the network image, pixels; 0: what the model is made for.
+            speed: what may be traded for time.
             checkpoint: where the weights came from, for the description.
             warnings: what a user must know.
 
@@ -74,7 +85,10 @@ class Predictor:
         self.warnings = warnings
         self._parameters = sum(parameter.numel() for parameter in model.parameters())
         self._checkpoint = checkpoint
-        self.model = cast_trunk(model.eval().requires_grad_(False), self.precision)
+        self.warnings += approximate(model, speed)
+        self.head_precision = speed.head_precision
+        cast_heads(model.eval().requires_grad_(False), speed.head_precision)
+        self.model = cast_trunk(model, self.precision)
         with _memory_errors(self.device):
             # convolutions run faster with channels last, on a CPU and with a GPU's tensor cores
             self.model.to(device=self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -84,6 +98,11 @@ class Predictor:
         if not model.needs_time_branch():
             model.time_branch = False
             self.warnings += ("the time branch's gates are all 0 here: it is skipped, exactly",)
+        # by image size: sizes of the cameras in it; shapes stay what they are once compiled
+        self._known: dict[int, dict[int, tuple[int, int]]] | None = None
+        if speed.compile:
+            self._known = {}
+            compile_stages(self.model, self.device)
 
     @classmethod
     def from_config(cls, engine: EngineConfig) -> Predictor:
@@ -105,6 +124,9 @@ class Predictor:
             device=engine.device,
             precision=engine.precision,
             image_size=engine.image_size,
+            speed=Speed(
+                engine.head_precision, engine.cross_view, engine.frame_wise_layers, engine.compile
+            ),
             checkpoint=loaded.source,
             warnings=loaded.warnings,
         )
@@ -124,6 +146,10 @@ class Predictor:
     def memory_bytes(self) -> int:
         """Memory in use: of the process on a CPU, of the device otherwise."""
         return memory_in_use(self.device)
+
+    def known_sizes(self, image_size: int) -> dict[int, tuple[int, int]] | None:
+        """Sizes of the cameras in the network's image so far; None where shapes may change."""
+        return None if self._known is None else self._known.setdefault(image_size, {})
 
     def warm_up(self, window_shape: tuple[int, int], sizes: Sequence[tuple[int, int]]) -> None:
         """Runs one made-up window of (T, V) with images of (height, width), one size a view."""
@@ -168,7 +194,11 @@ class Predictor:
         """
         steps = resolve_steps(dense_steps, window.shape[0])
         try:
-            with torch.inference_mode(), _memory_errors(self.device):
+            with (
+                torch.inference_mode(),
+                float32_products(self.device, "fp32"),
+                _memory_errors(self.device),
+            ):
                 return _Run(self, window, steps).prediction(points)
         except OutOfMemory:
             self.trunk.clear()
@@ -213,7 +243,8 @@ class _Run:
         self.clock = StageClock(predictor.device, predictor.meter)
         with self.clock.stage("preprocess"):
             patch = self.model.config.patch_size
-            self.grid = WindowGrid(window, predictor.image_size, patch)
+            size = predictor.image_size
+            self.grid = WindowGrid(window, size, patch, predictor.known_sizes(size))
         self.dense = tuple(step for step in dense if step in self.grid.steps)
 
     def prediction(self, points: bool) -> Prediction:
@@ -229,7 +260,8 @@ class _Run:
     def _forward(self, points: bool) -> ModelOutput:
         steps = tuple(step - self.grid.steps[0] for step in self.dense)
         seen = self.predictor.trunk.run(self.grid, steps, self.clock)
-        with self.clock.stage("heads"):
+        head_precision = float32_products(self.predictor.device, self.predictor.head_precision)
+        with self.clock.stage("heads"), head_precision:
             return self.model.apply_heads(
                 seen.encoded,
                 seen.taps,

@@ -75,7 +75,8 @@ class PyramidHead(nn.Module):
         assert isinstance(x, Tensor)
         x = self.refine(x.transpose(1, 2).unflatten(2, (height, width)))
         for level in (2, 1, 0):
-            x = enlarge(self.narrow[level](x), 2) + self.lateral[level](skips[level])
+            skip = skips[level].to(x.dtype)
+            x = enlarge(self.narrow[level](x), 2) + self.lateral[level](skip)
             if level == 2 and self.cues is not None and cues is not None:
                 x = x + self.cues(cues)
             x = self.merge[level](x)

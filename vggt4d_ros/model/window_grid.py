@@ -23,9 +23,23 @@ class WindowGrid:
 
     Steps at both ends and cameras that hold no image are left out. An empty step in between
     stays: it is a distance in time. ``reasons`` says why a slot holds no image.
+
+    Args:
+        window: what is to be shown.
+        target: longer side of the network's image, pixels.
+        patch: both sides are multiples of it.
+        known: sizes of the cameras' images in the network's, by view, of earlier windows; this
+            window's are added. The grid then always is as large as the window, and its image as
+            the largest of them needs, so that no shape changes when cameras come and go.
     """
 
-    def __init__(self, window: Window, target: int, patch: int) -> None:
+    def __init__(
+        self,
+        window: Window,
+        target: int,
+        patch: int,
+        known: dict[int, tuple[int, int]] | None = None,
+    ) -> None:
         self.reasons: dict[Slot, str] = {}
         self.frames: dict[Slot, Frame] = {}
         self.window_shape = window.shape
@@ -45,7 +59,11 @@ class WindowGrid:
             self.frames[slot] = frame
             sizes[slot] = (height, width)
         fitted = {slot: fitted_size(*size, target, patch) for slot, size in sizes.items()}
-        self.size = tuple(max((size[i] for size in fitted.values()), default=0) for i in (0, 1))
+        seen = list(fitted.values())
+        if known is not None:
+            known |= {view: size for (_, view), size in fitted.items()}
+            seen = list(known.values())
+        self.size = tuple(max((size[i] for size in seen), default=0) for i in (0, 1))
         total = (self.size[0], self.size[1])
         self.placements: dict[Slot, Placement] = {
             slot: place(*sizes[slot], size, total) for slot, size in fitted.items()
@@ -53,6 +71,9 @@ class WindowGrid:
         used = [step for step, _ in fitted]
         self.steps = list(range(min(used), max(used) + 1)) if used else []
         self.views = sorted({view for _, view in fitted})
+        self._fixed = known is not None
+        if self._fixed:
+            self.steps, self.views = list(range(steps)), list(range(views))
 
     @property
     def reference(self) -> Slot:
@@ -70,9 +91,11 @@ class WindowGrid:
         return slot[0] - self.steps[0], self.views.index(slot[1])
 
     def mask(self, device: torch.device) -> Tensor | None:
-        """(1, T', V') bool; None where every slot holds an image."""
+        """(1, T', V') bool; None where every slot holds an image, unless shapes are fixed."""
         valid = [[(step, view) in self.frames for view in self.views] for step in self.steps]
-        return None if all(map(all, valid)) else torch.tensor([valid], device=device)
+        if all(map(all, valid)) and not self._fixed:
+            return None
+        return torch.tensor([valid], device=device)
 
     def assemble(self, values: dict[Slot, V], steps: list[int] | None = None) -> V:
         """What was made of each frame (batches of one) as one batch, zeros for missing frames.
