@@ -48,7 +48,12 @@ _ALIGNMENTS = {
     "scale": "scale aligned",
     "all": "",
 }
-_FOLDED = ("median_sequence", "scale_shift_sequence", "scale")
+_FOLDED = (
+    ("depth", "none"),
+    ("depth", "median_sequence"),
+    ("depth", "scale_shift_sequence"),
+    ("trajectory", "scale"),
+)
 _LONG = 16  # rows: more are folded
 BASELINES = {
     "constant_depth": "constant depth",
@@ -185,7 +190,7 @@ def metric_tables(run: RunResult) -> list[Markup]:
             variant: _metric_table(run, group, variant, own.get(variant, {}))
             for variant in sorted(variants, key=_order)
         }
-        more = [tables.pop(variant) for variant in _FOLDED if variant in tables]
+        more = [tables.pop(name) for of, name in _FOLDED if of == group and name in tables]
         parts.append(element("div", list(tables.values()), class_="tables"))
         if more:
             inner = element("div", more, class_="tables")
