@@ -21,23 +21,13 @@ from numpy.typing import NDArray
 from vggt4d_ros.benchmark_machine import machine, machine_line
 from vggt4d_ros.cli import CommandError
 from vggt4d_ros.commands.pairs import pair
-from vggt4d_ros.datatypes import (
-    Array,
-    CameraModel,
-    Frame,
-    FramePrediction,
-    FrameSet,
-    LazyImage,
-    Prediction,
-    Rig,
-    Window,
-)
-from vggt4d_ros.geometry import se3
+from vggt4d_ros.data.analytic import BARE_ROOM, MOVING_BOXES, AnalyticScene
+from vggt4d_ros.data.analytic_drive import AnalyticDrive, Noise, outward_rig
+from vggt4d_ros.datatypes import CameraModel, FramePrediction, Window
 from vggt4d_ros.geometry.cloud import write_cloud
 from vggt4d_ros.geometry.depth import DepthLimits, metric_depth
 from vggt4d_ros.geometry.flow_pair import DenseView
 from vggt4d_ros.geometry.optical_flow import dis_flow
-from vggt4d_ros.geometry.pinhole import project, ray_planes
 from vggt4d_ros.geometry.scene_flow import compute_scene_flow
 from vggt4d_ros.geometry.tracked import TrackedWindow
 from vggt4d_ros.geometry.tracker import Tracker
@@ -46,8 +36,6 @@ from vggt4d_ros.geometry.voxel import merge_clouds
 Result = TypeVar("Result")
 Lap = dict[str, tuple[float, float]]  # stage -> wall and CPU milliseconds
 
-_STEP_NS = 100_000_000
-_ROOM = np.array([7.0, 6.0, 3.0])  # half extents, m
 _STAGES = ("tracking", "depth", "clouds", "scene flow", "merged cloud", "correspondence")
 _CORE = ("tracking", "depth", "clouds")  # what every window needs
 
@@ -68,11 +56,11 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.windows < 1 or steps < 2:
         raise CommandError("--windows must be at least 1, and --grid at least 2 time steps")
     _warm_heap()
-    scene = _Scene(steps, views, CameraModel(width, height, 0.8 * width, 0.8 * width,
-                                             width / 2 - 0.5, height / 2 - 0.5))  # fmt: skip
+    model = CameraModel(width, height, 0.8 * width, 0.8 * width, width / 2 - 0.5, height / 2 - 0.5)
+    drive = _drive(steps, views, model)
     tracker, warm_up = Tracker(), 3
     laps = [
-        _one_window(scene, tracker, index, arguments.voxel_size)
+        _one_window(drive, tracker, index, arguments.voxel_size)
         for index in range(arguments.windows + warm_up)
     ]
     report = _report(arguments, laps[warm_up:])
@@ -92,112 +80,41 @@ def _warm_heap() -> None:
     np.ones(31 * 2**20, dtype=np.uint8)
 
 
-class _Scene:
-    """A room, a rig, and what a network would say of it. Rendered once per frame."""
-
-    def __init__(self, steps: int, views: int, model: CameraModel) -> None:
-        self.steps, self.views, self.model = steps, views, model
-        self._rng = np.random.default_rng(0)
-        turns = se3.exp(np.array([[0, 0, 0, 0, 0, 2 * np.pi * v / views] for v in range(views)]))
-        forward = se3.make_transform(np.eye(3), np.array([0.3, 0.0, 0.4]))
-        self.base_from_cam: Array = turns @ forward @ se3.BODY_FROM_OPTICAL
-        image = self._rng.integers(0, 255, (model.height // 8, model.width // 8, 3))
-        self.rgb = np.asarray(
-            cv2.resize(image.astype(np.uint8), (model.width, model.height)), dtype=np.uint8
-        )
-
-    def pose(self, index: int, view: int) -> Array:
-        """Gives world_from_cam: 1 m/s on a circle of 2 m."""
-        turn = se3.exp(np.array([0.0, 0.0, 0.0, 0.0, 0.0, 0.05 * index]))
-        return np.asarray(
-            turn @ se3.make_transform(np.eye(3), np.array([0.0, 2.0, 0.0]))
-            @ self.base_from_cam[view],
-            dtype=np.float64,
-        )  # fmt: skip
-
-    def depth(self, index: int, view: int) -> NDArray[np.float32]:
-        """Gives the depth (H, W) of the room's walls."""
-        pose = self.pose(index, view)
-        rays = ray_planes(self.model)
-        directions = np.stack([*rays, np.ones_like(rays[0])], axis=-1) @ pose[:3, :3].T
-        walls = np.copysign(_ROOM, directions)
-        with np.errstate(divide="ignore"):
-            distances = (walls - pose[:3, 3]) / directions
-        return distances.min(axis=-1).astype(np.float32)
-
-    def flow(self, index: int, other: int, view: int) -> NDArray[np.float32]:
-        """Gives the optical flow (H, W, 2) of still walls from one frame to another."""
-        rays = ray_planes(self.model)
-        depth = self.depth(index, view)
-        points = np.stack([rays[0] * depth, rays[1] * depth, depth], axis=-1).reshape(-1, 3)
-        other_from_one = se3.inverse(self.pose(other, view)) @ self.pose(index, view)
-        pixels = project(se3.transform_points(other_from_one, points), self.model)
-        grid = np.stack(np.meshgrid(np.arange(self.model.width), np.arange(self.model.height)), -1)
-        return np.asarray(pixels.reshape(grid.shape) - grid, dtype=np.float32)
-
-    def window(self, index: int) -> Window:
-        """Gives the window whose newest set is ``index + steps - 1``."""
-        return Window(
-            tuple(
-                FrameSet(
-                    tuple(
-                        Frame(view, (index + step) * _STEP_NS, LazyImage.from_array(self.rgb),
-                              f"camera_{view}", self.model)
-                        for view in range(self.views)
-                    )
-                )
-                for step in range(self.steps)
-            ),
-            index,
-        )  # fmt: skip
-
-    def predict(self, index: int, dense: tuple[int, ...]) -> Prediction:
-        """Gives poses of all frames and depth of the dense steps, with noise, in units of 0.4 m."""
-        shape = (self.steps, self.views)
-        poses = np.stack(
-            [[self.pose(index + s, v) for v in range(self.views)] for s in range(self.steps)]
-        )
-        poses = poses @ se3.exp(self._rng.normal(0, 0.002, (*shape, 6)))
-        poses[..., :3, 3] /= 0.4
-        frames = {}
-        for step in dense:
-            for view in range(self.views):
-                depth = self.depth(index + step, view) / np.float32(0.4)
-                noise = self._rng.normal(1, 0.01, depth.shape).astype(np.float32)
-                frames[step, view] = FramePrediction(depth * noise, self._confidence())
-        intrinsics = np.broadcast_to(self.model.matrix, (*shape, 3, 3)).copy()
-        return Prediction(np.ones(shape, dtype=bool), se3.inverse(poses), intrinsics, frames)
-
-    def _confidence(self) -> NDArray[np.float32]:
-        """Gives (H, W), smooth as a network's: what is unsure lies together."""
-        coarse = self._rng.uniform(1, 9, (12, 16)).astype(np.float32)
-        size = (self.model.width, self.model.height)
-        return np.asarray(cv2.resize(coarse, size), dtype=np.float32)
+def _drive(steps: int, views: int, model: CameraModel) -> AnalyticDrive:
+    """Four walls, two things that move, and a rig of cameras all around that drives a circle."""
+    rng = np.random.default_rng(0)
+    size = (model.width, model.height)
+    image = rng.integers(0, 255, (model.height // 8, model.width // 8, 3)).astype(np.uint8)
+    coarse = rng.uniform(1, 9, (12, 16)).astype(np.float32)
+    return AnalyticDrive(
+        outward_rig(views),
+        length=steps,
+        noise=Noise(depth=0.01, centre_m=0.002, rotation_rad=0.002),
+        model=model,
+        scene=AnalyticScene(BARE_ROOM.room, MOVING_BOXES),
+        rgb=np.asarray(cv2.resize(image, size), dtype=np.uint8),
+        # smooth as a network's: what is unsure lies together
+        confidence=np.asarray(cv2.resize(coarse, size), dtype=np.float32),
+    )
 
 
-def _one_window(scene: _Scene, tracker: Tracker, index: int, voxel_size: float) -> Lap:
+def _one_window(drive: AnalyticDrive, tracker: Tracker, index: int, voxel_size: float) -> Lap:
     """Does what the node does after the network; gives wall and CPU milliseconds by stage."""
-    window = scene.window(index)
+    newest, views = drive.length - 1, range(drive.views)
+    window = drive.window(newest + index)
     dense = tracker.dense_steps(window, flow=True)
-    prediction = scene.predict(index, dense)
-    rig = Rig(tuple(scene.base_from_cam))
-    newest, views = scene.steps - 1, range(scene.views)
-    flows = [
-        (scene.flow(index + newest, index + newest - 1, v),
-         scene.flow(index + newest - 1, index + newest, v))
-        for v in views
-    ]  # fmt: skip
+    prediction = drive.predict(newest + index, dense, flow=True)
     lap: Lap = {}
-    tracked = _timed(lap, "tracking", lambda: tracker.update(window, prediction, rig))
+    tracked = _timed(lap, "tracking", lambda: tracker.update(window, prediction, drive.rig))
     limits = DepthLimits(confidence_min=1.5, confidence_percentile=10.0, range_max=30.0)
-    scale = tracked.scale.value
+    scale, rgb = tracked.scale.value, drive.image_rgb()
     depths = _timed(
         lap, "depth", lambda: [metric_depth(prediction.frames[newest, v], scale, limits)
                                for v in views]
     )  # fmt: skip
     clouds = _timed(
         lap, "clouds", lambda: [
-            write_cloud(depths[v], scene.model, scene.rgb,
+            write_cloud(depths[v], drive.model, rgb,
                         prediction.frames[newest, v].depth_confidence)
             for v in views
         ]
@@ -206,25 +123,32 @@ def _one_window(scene: _Scene, tracker: Tracker, index: int, voxel_size: float) 
     _timed(
         lap, "scene flow", lambda: [
             compute_scene_flow(
-                _dense_view(scene, tracked, window, depths[v], newest, v),
-                _dense_view(scene, tracked, window, before[v], newest - 1, v),
-                flows[v][0], flow_back=flows[v][1],
+                _dense_view(drive, tracked, window, depths[v], newest, v),
+                _dense_view(drive, tracked, window, before[v], newest - 1, v),
+                _backward(prediction.frames[newest, v]),
+                flow_back=prediction.frames[newest - 1, v].flow_forward,
             )
             for v in views
         ]
     )  # fmt: skip
     poses = list(tracked.world_from_cam[newest])
     _timed(lap, "merged cloud", lambda: merge_clouds(clouds, poses, voxel_size))
-    size = (scene.model.width, scene.model.height)
+    size = (drive.model.width, drive.model.height)
     _timed(
         lap, "correspondence",
-        lambda: [dis_flow(scene.rgb, scene.rgb, *size) for _ in views for _ in range(2)],
+        lambda: [dis_flow(rgb, rgb, *size) for _ in views for _ in range(2)],
     )  # fmt: skip
     return lap
 
 
+def _backward(dense: FramePrediction) -> NDArray[np.float32]:
+    if dense.flow_backward is None:
+        raise ValueError("the drive was asked for no optical flow")
+    return dense.flow_backward
+
+
 def _dense_view(
-    scene: _Scene,
+    drive: AnalyticDrive,
     tracked: TrackedWindow,
     window: Window,
     depth: NDArray[np.float32],
@@ -232,7 +156,7 @@ def _dense_view(
     view: int,
 ) -> DenseView:
     stamp_ns = window.sets[step].stamp_ns
-    return DenseView(depth, scene.model, tracked.world_from_cam[step, view], stamp_ns)
+    return DenseView(depth, drive.model, tracked.world_from_cam[step, view], stamp_ns)
 
 
 def _timed(lap: Lap, name: str, work: Callable[[], Result]) -> Result:

@@ -179,10 +179,20 @@ class AnalyticDrive:
             sets.append(FrameSet(frames))
         return Window(tuple(sets), index=newest)
 
+    def image_rgb(self) -> NDArray[np.uint8]:
+        """The image (H, W, 3) that every camera gives.
+
+        Raises:
+            AssertionError: there is none, since nobody should look at images.
+        """
+        if self.rgb is None:
+            raise AssertionError("geometry must not decode images")
+        return self.rgb
+
     def _image(self) -> LazyImage:
         if self.rgb is not None:
             return LazyImage.from_array(self.rgb)
-        return LazyImage(_no_image, self.model.width, self.model.height)
+        return LazyImage(self.image_rgb, self.model.width, self.model.height)
 
     def predict(self, newest: int, dense_steps: tuple[int, ...], flow: bool = False) -> Prediction:
         """What a network would say of the window, in a world of its own."""
@@ -209,10 +219,14 @@ class AnalyticDrive:
                 cam_from_net[step, view] = se3.inverse(pose)
                 intrinsics[step, view] = self.model.matrix
                 if step in dense_steps:
-                    frames[step, view] = self._dense(index, view, unit, flow)
+                    ahead = flow and step + 1 < self.length  # as a network: not out of the window
+                    others = ((index - 1) if flow and step else None, index + 1 if ahead else None)
+                    frames[step, view] = self._dense(index, view, unit, others)
         return Prediction(valid, cam_from_net, intrinsics, frames)
 
-    def _dense(self, index: int, view: int, unit: float, flow: bool) -> FramePrediction:
+    def _dense(
+        self, index: int, view: int, unit: float, flow_to: tuple[int | None, int | None]
+    ) -> FramePrediction:
         rng, noise = self.rng, self.noise
         seen = self.view(index, view)
         factor = np.exp(
@@ -225,11 +239,12 @@ class AnalyticDrive:
         confidence = self.confidence
         if confidence is None:
             confidence = np.full(seen.depth.shape, 5.0, np.float32)
+        before, after = flow_to
         return FramePrediction(
             depth=(seen.depth * factor * unit).astype(np.float32),
             depth_confidence=confidence,
-            flow_backward=self._flow(index, index - 1, view) if flow else None,
-            flow_forward=self._flow(index, index + 1, view) if flow else None,
+            flow_backward=None if before is None else self._flow(index, before, view),
+            flow_forward=None if after is None else self._flow(index, after, view),
         )
 
     def _surface_error(self, index: int, view: int) -> Array:
@@ -248,7 +263,3 @@ class AnalyticDrive:
         exact = exact_flow(self.view(index, view), cam_from_world, dt_s, self.model)
         noise = self.rng.normal(0, self.noise.flow_px, exact.shape)
         return exact + noise.astype(np.float32)
-
-
-def _no_image() -> NDArray[np.uint8]:
-    raise AssertionError("geometry must not decode images")
