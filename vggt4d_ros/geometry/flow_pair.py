@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from vggt4d_ros.datatypes import Array, CameraModel
 from vggt4d_ros.geometry import se3
+from vggt4d_ros.geometry.depth import forget
 from vggt4d_ros.geometry.flow_noise import FlowOptions, NoisePlanes
 from vggt4d_ros.geometry.pinhole import check_size, is_distorted, ray_factors, ray_planes
 
@@ -77,20 +78,28 @@ class FramePair:
     ) -> None:
         _check(one, other, flow_to_other, flow_back)
         self._one, self._other, self._options = one, other, options
-        self._flow = flow_to_other
-        self._back = None if flow_back is None else _planes(flow_back)
+        self._flow = cv2.split(np.ascontiguousarray(flow_to_other))
+        # one lookup for all that is sampled between pixels: depth and, where known, the way back
+        self._sampled = other.depth
+        if flow_back is not None:
+            planes = [other.depth, *cv2.split(np.ascontiguousarray(flow_back))]
+            self._sampled = np.asarray(cv2.merge(planes), dtype=np.float32)
         x, y = ray_factors(one.model)
         self._rays = np.broadcast_to(x, one.depth.shape), np.broadcast_to(y, one.depth.shape)
         self._columns = np.arange(one.model.width, dtype=np.float32)[None, :]
         self._rows = np.arange(one.model.height, dtype=np.float32)[:, None]
         self._one_from_other = se3.inverse(one.world_from_cam) @ other.world_from_cam
+        self._turn = self._one_from_other[:3, :3]
+        if not is_distorted(other.model):
+            self._turn = self._turn @ np.linalg.inv(other.model.matrix)
 
     def displacement(self, rows: slice) -> Displacement:
         """Gives the displacement of the pixels in some rows of ``one``."""
-        u = self._columns + self._flow[rows, :, 0]
-        v = self._rows[rows] + self._flow[rows, :, 1]
+        u = self._columns + self._flow[0][rows]
+        v = self._rows[rows] + self._flow[1][rows]
         depth = np.ascontiguousarray(self._one.depth[rows])
-        other_depth = _remap(self._other.depth, u, v, cv2.INTER_LINEAR)
+        sampled = _remap(self._sampled, u, v, cv2.INTER_LINEAR)
+        other_depth, *back = cv2.split(sampled) if sampled.ndim == 3 else (sampled,)
         # across an edge the mean is the depth of nothing; how far it is from the nearest pixel's
         # depth says so. Outside of the image it is NaN
         doubt = _remap(self._other.depth, u, v, cv2.INTER_NEAREST)
@@ -104,27 +113,27 @@ class FramePair:
             other_depth,
             doubt,
             _slope(depth),
-            self._flow_error(rows, u, v),
+            self._flow_error(rows, (u, v), back) if back else None,
             focal=float(np.sqrt(self._one.model.fx * self._one.model.fy)),
             options=self._options,
         )
         return Displacement(moved, points, noise)
 
-    def _flow_error(self, rows: slice, u: Plane, v: Plane) -> Plane | None:
+    def _flow_error(self, rows: slice, there: tuple[Plane, Plane], back: list[Plane]) -> Plane:
         """Gives the squared error of forth and back, px^2; NaN where a pixel is occluded.
 
         Occluded: |forth + back|^2 > 0.01 (|forth|^2 + |back|^2) + 0.5 (Sundaram et al., ECCV
         2010), with |back| = |forth|, which holds where there is a doubt to be decided.
+
+        Args:
+            rows: of the pixels.
+            there: where they are in the other frame, columns and rows.
+            back: the other frame's flow at these places; overwritten.
         """
-        if self._back is None:
-            return None
-        total: Plane = np.zeros_like(u)
-        limit: Plane = np.full_like(u, 0.5)
-        for plane, there, here in zip(
-            self._back, (u, v), (self._columns, self._rows[rows]), strict=True
-        ):
-            forth = there - here
-            error = _remap(plane, u, v, cv2.INTER_LINEAR)
+        total: Plane = np.zeros_like(there[0])
+        limit: Plane = np.full_like(total, 0.5)
+        for error, place, here in zip(back, there, (self._columns, self._rows[rows]), strict=True):
+            forth = place - here
             error += forth
             error *= error
             total += error
@@ -132,19 +141,18 @@ class FramePair:
             forth *= np.float32(0.02)
             limit += forth
         with np.errstate(invalid="ignore"):
-            np.copyto(total, np.float32(np.nan), where=~(total <= limit))
+            seen = total <= limit
+        forget(total, np.logical_not(seen, out=seen))
         return total
 
     def _points(self, u: Plane, v: Plane, depth: Plane) -> list[Plane]:
         """Gives the points of the other frame at its pixels (u, v), in the axes of the one."""
-        model, turn = self._other.model, self._one_from_other[:3, :3]
         x, y = u, v
-        if is_distorted(model):
-            x, y = (_remap(plane, u, v, cv2.INTER_LINEAR) for plane in ray_planes(model))
-        else:
-            turn = turn @ np.linalg.inv(model.matrix)
+        if is_distorted(self._other.model):
+            rays = ray_planes(self._other.model)
+            x, y = (_remap(plane, u, v, cv2.INTER_LINEAR) for plane in rays)
         planes = []
-        for row, shift in zip(turn, self._one_from_other[:3, 3], strict=True):
+        for row, shift in zip(self._turn, self._one_from_other[:3, 3], strict=True):
             ray = cv2.addWeighted(x, float(row[0]), y, float(row[1]), float(row[2]))
             plane = np.asarray(cv2.multiply(ray, depth, dst=ray), dtype=np.float32)
             plane += np.float32(shift)
@@ -158,7 +166,8 @@ def _slope(depth: Plane) -> Plane:
     At the edge of a thing one side is the thing itself, so edges do not pass for slopes. NaN where
     neither side is known.
     """
-    steps = np.abs(np.diff(depth, axis=1))
+    steps = depth[:, 1:] - depth[:, :-1]
+    np.abs(steps, out=steps)
     result: Plane = np.empty_like(depth)
     result[:, 0], result[:, -1] = steps[:, 0], steps[:, -1]
     np.fmin(steps[:, 1:], steps[:, :-1], out=result[:, 1:-1])
@@ -178,17 +187,13 @@ def _check(one: DenseView, other: DenseView, flow: Plane, back: Plane | None) ->
             raise ValueError(f"pose is not finite: {view.world_from_cam.tolist()}")
 
 
-def _planes(flow: Plane) -> list[Plane]:
-    return [np.asarray(plane, dtype=np.float32) for plane in cv2.split(np.ascontiguousarray(flow))]
-
-
-def _remap(plane: Plane, u: Plane, v: Plane, how: int) -> Plane:
-    """Samples a plane at pixels; NaN beside a NaN, and, of the nearest pixel, outside.
+def _remap(planes: Plane, u: Plane, v: Plane, how: int) -> Plane:
+    """Samples planes (H, W) or (H, W, C) at pixels; NaN beside a NaN, and outside if nearest.
 
     Outside, linear sampling repeats the border: NaN there would spread to the last row and column
     of a camera that stands still, whose neighbours outside have no weight.
     """
     nearest = how == cv2.INTER_NEAREST
     border = cv2.BORDER_CONSTANT if nearest else cv2.BORDER_REPLICATE
-    sampled = cv2.remap(plane, u, v, how, borderMode=border, borderValue=float("nan"))
+    sampled = cv2.remap(planes, u, v, how, borderMode=border, borderValue=float("nan"))
     return np.asarray(sampled, dtype=np.float32)

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vggt4d_ros.datatypes import Array
+from vggt4d_ros.geometry.depth import forget
 from vggt4d_ros.geometry.flow_noise import FlowOptions, judge, mahalanobis_threshold, noise_factors
 from vggt4d_ros.geometry.flow_pair import DenseView, FramePair, Plane
 from vggt4d_ros.geometry.flow_residual import ego_correction
@@ -114,7 +115,9 @@ def compute_scene_flow(
             np.multiply(plane, np.float32(1 / dt), out=velocity[axis, rows])
     valid = np.isfinite(sigma)
     dynamic = np.asarray(cv2.medianBlur(above.view(np.uint8), 5)).view(np.bool_) & valid
-    np.copyto(velocity, np.float32(np.nan), where=~valid)
+    invalid = np.logical_not(valid)
+    for plane in velocity:
+        forget(plane, invalid)
     return SceneFlow(
         velocity_cam=velocity,
         sigma=sigma,
