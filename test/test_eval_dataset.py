@@ -14,6 +14,7 @@ pytest.importorskip("torch")
 pytest.importorskip("rosbags")
 
 from eval_bags import HEIGHT, SCALE, WIDTH, null_config, options, picture, true_depth
+from scipy.spatial.transform import Rotation
 
 from vggt4d_ros.data.readers.recording import DatasetError, RawFrame, Recording
 from vggt4d_ros.datatypes import CameraModel, FramePrediction, Prediction, Window
@@ -190,3 +191,27 @@ def test_a_damaged_file_of_a_data_set_ends_the_run_in_one_line():
 
     with pytest.raises(EvaluationError, match=r"image\.png: missing"):
         evaluate_dataset(recording(read=read, views=1), options())
+
+
+class Turner(NullPredictor):
+    """The engine without a network, its second camera turned by 3 degrees about its y axis."""
+
+    def predict(self, window: Window, dense_steps=None, *, points: bool = False) -> Prediction:
+        found = super().predict(window, dense_steps, points=points)
+        poses = found.cam_from_world.copy()
+        turn = np.eye(4)
+        turn[:3, :3] = Rotation.from_euler("y", 3.0, degrees=True).as_matrix()
+        poses[:, 1] = turn @ poses[:, 1]
+        return replace(found, cam_from_world=poses)
+
+
+def test_camera_poses_are_the_networks_own_not_the_rigs():
+    result = evaluate_dataset(recording(), options(), engine=Turner())
+
+    views, time = result.metrics["poses"]["views"], result.metrics["poses"]["time"]
+    assert views["rotation_deg_median"] == pytest.approx(3.0)
+    assert views["translation_deg_median"] == pytest.approx(0.0, abs=1e-5)
+    assert views["pairs"] == 3
+    assert time["rotation_deg_mean"] == pytest.approx(0.0, abs=1e-5)
+    assert time["pairs"] == 6
+    assert "translation_deg_mean" not in time  # the engine stands still: no direction

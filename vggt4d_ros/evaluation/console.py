@@ -30,6 +30,7 @@ _SHOWN = {
         "matched",
         "length_m",
     ),
+    "poses": ("rotation_deg_median", "translation_deg_median", "pairs"),
     "temporal": ("change", "steady", "frames"),
     "calibration": ("ause", "aurg", "nees_per_dof", "inside"),
 }

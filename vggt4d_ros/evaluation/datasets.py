@@ -11,6 +11,7 @@ from pathlib import Path
 from vggt4d_ros.data.readers.kitti import open_kitti_flow, open_kitti_odometry
 from vggt4d_ros.data.readers.nuscenes import open_nuscenes
 from vggt4d_ros.data.readers.pointodyssey import open_pointodyssey
+from vggt4d_ros.data.readers.pose_samples import open_pose_samples
 from vggt4d_ros.data.readers.recording import DatasetError, Recording, require
 from vggt4d_ros.data.readers.samples import open_samples
 from vggt4d_ros.data.readers.sintel import open_sintel
@@ -81,7 +82,7 @@ def _all(name: str, path: Path) -> list[str]:
 
 
 def _samples(path: Path, sequence: str | None) -> list[Recording]:
-    found = open_samples(path)
+    found = {**open_samples(path), **open_pose_samples(path)}
     if not found:
         raise EvaluationError(f"{path}: none of the known small recordings is in it")
     if sequence is None:

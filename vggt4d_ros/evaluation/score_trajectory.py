@@ -27,6 +27,7 @@ from vggt4d_ros.geometry.transform_buffer import TransformBuffer
 from vggt4d_ros.processor import Processed
 
 DELTAS = ("1f", "1s", "10m")
+_LEAST_POSES = 3
 _LEAST_PATH_M = 0.01  # of a true path that says anything of a scale
 _MAX_GAP_S = 0.5  # between true poses: nothing is interpolated over more
 
@@ -57,9 +58,10 @@ class TrajectoryRecord:
         placed = np.isfinite(tracked.world_from_base).all(axis=(1, 2))
         if not placed.any():
             return []
-        starts = bool(tracked.started) and tracked.alignment is None
-        bridged = "bridges the gap" in tracked.started or "held over the gap" in tracked.started
-        if not self._stretches or (starts and not bridged):
+        # a trajectory starts at the origin of its fixed frame; one that goes on over a gap does not
+        first = tracked.world_from_base[np.flatnonzero(placed)[0]]
+        starts = bool(tracked.started) and bool(np.allclose(first, np.eye(4), atol=1e-9))
+        if not self._stretches or starts:
             self._stretches.append(_Stretch(tracked.scale.known))
         stretch = self._stretches[-1]
         added = []
@@ -139,6 +141,8 @@ def score_trajectory(
     for alignment in get_args(TrajectoryAlignment):
         if alignment == "none" and not (metric and estimate.metric):
             continue
+        if alignment in ("se3", "sim3") and len(found) < _LEAST_POSES:
+            continue  # two poses can always be laid onto two others
         if alignment in ("sim3", "scale") and metric and true.path_m[-1] < _LEAST_PATH_M:
             continue  # the platform stands still: any scale would do
         numbers = _metrics(found, true, alignment, deltas)

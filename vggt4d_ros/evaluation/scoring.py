@@ -15,6 +15,7 @@ from vggt4d_ros.evaluation.results import Metrics
 from vggt4d_ros.evaluation.score_depth import DepthScorer
 from vggt4d_ros.evaluation.score_motion import MotionScorer
 from vggt4d_ros.evaluation.score_points import PointScorer
+from vggt4d_ros.evaluation.score_poses import PoseScorer
 from vggt4d_ros.evaluation.score_stereo import StereoBaseline
 from vggt4d_ros.evaluation.score_trajectory import Estimate, TrajectoryRecord, score_trajectory
 from vggt4d_ros.evaluation.sources import FrameTruth, Source
@@ -54,6 +55,7 @@ class Scorer:
         self._motion = MotionScorer(self._tally, zero, dis, metric=metric)
         self._points = PointScorer(self._tally, metric=metric)
         self._stereo = StereoBaseline(sgbm) if sgbm is not None and metric else None
+        self._poses = PoseScorer()
         self._record = TrajectoryRecord()
         self._truths: dict[tuple[int, int], FrameTruth | None] = {}  # of two steps, (camera, stamp)
         self.newest: dict[int, FrameTruth] = {}  # of the last window, by camera
@@ -67,15 +69,19 @@ class Scorer:
         if not processed.is_news:
             return {}
         kept: dict[tuple[int, int], FrameTruth | None] = {}
+        earlier: dict[int, FrameTruth] = {}
         for view in views:
             truth = self._truth_of(view.frame, kept)
             self._count(truth)
             if truth is not None:
                 self.newest[view.view] = truth
             before = self._truth_before(processed, view, kept)
+            if before is not None:
+                earlier[view.view] = before
             columns.append(self._depth.score(processed, view, truth))
             columns.append(self._motion.score(processed, view, truth, before))
         columns.append(self._points.score(processed, views, self.newest))
+        columns.append(self._poses.score(processed, self.newest, earlier))
         if self._stereo is not None:
             self._stereo.score(processed, views, self.newest)
         self._truths = kept
@@ -111,6 +117,9 @@ class Scorer:
         baselines = {name: tally.result() for name, tally in self._baselines.items()}
         more, curves = self._depth.finish()
         _merge(metrics, more)
+        poses = self._poses.result()
+        if poses:
+            metrics["poses"] = poses
         estimate = self._record.estimate()
         truth: Trajectory | None = None
         if estimate is not None:

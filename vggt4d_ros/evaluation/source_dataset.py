@@ -159,6 +159,7 @@ class DatasetSource:
             occluded_forward=raw.occluded_forward,
             dynamic=raw.dynamic,
             world_from_cam=None if pose is None else se3.inverse(np.asarray(pose, np.float64)),
+            is_world=True,
             step=step,
         )
 

@@ -41,6 +41,7 @@ class FrameTruth:
     occluded_forward: NDArray[np.bool_] | None = None  # (H, W)
     dynamic: NDArray[np.bool_] | None = None  # (H, W)
     world_from_cam: Array | None = None  # (4, 4), in a world shared by all frames of one stamp
+    is_world: bool = False  # that world is the same at all stamps
     step: int = 0  # flow leads from one step to the next
 
 

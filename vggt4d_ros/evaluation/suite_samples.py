@@ -32,6 +32,8 @@ _COLUMNS = (
     ("depth", "metric", "abs_rel", ("sgbm",)),
     ("flow", "all", "epe", ("zero_flow", "dis")),
     ("points", "all", "f_score", ()),
+    ("poses", "views", "rotation_deg_median", ()),
+    ("poses", "time", "rotation_deg_median", ()),
     ("trajectory", "sim3", "ate_rmse", ()),
     ("trajectory", "none", "ate_rmse", ("static_camera",)),
     ("temporal", "all", "change", ()),
@@ -58,7 +60,8 @@ def run(
     failed: dict[str, str] = {}
     for name, result in _results(folder, options, engine, failed):
         if name in LOOSE_POSES:
-            result.metrics.pop("trajectory", None)
+            for group in ("trajectory", "poses"):
+                result.metrics.pop(group, None)
             result.baselines.pop("static_camera", None)
         document = metrics_document(result)
         keys = ("metrics", "baselines", "truth", "windows", "faults")
