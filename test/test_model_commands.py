@@ -242,7 +242,18 @@ def test_bench_measures_the_network_and_writes_json(
     tmp_path: Path, saved: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "bench.json"
-    options = ["--grid", "2x3", "--size", "48x64", "--device", "cpu", "--threads", "1", "--windows", "3"]
+    options = [
+        "--grid",
+        "2x3",
+        "--size",
+        "48x64",
+        "--device",
+        "cpu",
+        "--threads",
+        "1",
+        "--windows",
+        "3",
+    ]
 
     status = main(["bench", "model", "--model", str(saved), *options, "--json", str(out)])
 
@@ -261,7 +272,18 @@ def test_bench_compares_with_windows_run_whole(
     tmp_path: Path, saved: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "bench.json"
-    options = ["--grid", "3x2", "--size", "48x64", "--device", "cpu", "--threads", "1", "--windows", "4"]
+    options = [
+        "--grid",
+        "3x2",
+        "--size",
+        "48x64",
+        "--device",
+        "cpu",
+        "--threads",
+        "1",
+        "--windows",
+        "4",
+    ]
 
     main(
         ["bench", "model", "--model", str(saved), *options, "--reference", "2", "--json", str(out)]
@@ -272,7 +294,8 @@ def test_bench_compares_with_windows_run_whole(
     assert naive["windows"] == 2
     assert naive["times_faster"] == pytest.approx(naive["ms_p50"] / report["ms_p50"])
     # one of three steps is new and decoded: that much less arithmetic, of work that is per frame
-    assert naive["stage_flops"]["encoder"] > 2.9 * report["stage_flops"]["encoder"] > 0
+    # (the first blocks, counted with the encoder here, come on top)
+    assert naive["stage_flops"]["encoder"] > 2.2 * report["stage_flops"]["encoder"] > 0
     assert naive["stage_flops"]["heads"] > 2 * report["stage_flops"]["heads"] > 0
     assert {"depth", "dynamic", "flow_backward", "rotation_deg"} <= set(
         naive["largest_differences"]

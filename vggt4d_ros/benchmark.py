@@ -13,13 +13,14 @@ import functools
 import json
 import os
 import platform
-import time
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from vggt4d_ros.benchmark_times import Times, percentile
 from vggt4d_ros.benchmark_windows import sliding_windows
 from vggt4d_ros.cli import CommandError
 from vggt4d_ros.commands.pairs import pair
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     import torch
 
     from vggt4d_ros.model.predictor import Predictor
+    from vggt4d_ros.model.speed import Speed
     from vggt4d_ros.model.vggt4d import VGGT4D
 
 NETWORK = ("encoder", "cross_view", "cross_time", "heads")
@@ -46,6 +48,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--image-size", type=int, default=0, help="of the network's image")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--precision", default="auto")
+    parser.add_argument("--head-precision", default="fp32", choices=("fp32", "tf32", "bf16"))
+    parser.add_argument("--cross-view", default="checkpoint", choices=("window", "step"))
+    parser.add_argument("--frame-wise-layers", type=int, default=0)
+    parser.add_argument("--compile", action="store_true")
     parser.add_argument("--threads", type=int, default=0, help="of torch on a CPU")
     parser.add_argument("--windows", type=int, default=30, help="timed windows")
     parser.add_argument("--warm-up", type=int, default=5, help="windows before")
@@ -84,37 +90,6 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-class _Times:
-    """Milliseconds of each window of one way to run them."""
-
-    def __init__(self) -> None:
-        self.wall: list[float] = []
-        self.busy: list[float] = []  # of all threads: what a loaded machine cannot stretch
-        self.stages: dict[str, list[float]] = {}
-
-    def measure(self, predict: Callable[[], Prediction], *, keep: bool) -> Prediction:
-        """Runs a window; ``keep``: and takes its time down."""
-        started, used = time.perf_counter(), time.process_time()
-        prediction = predict()
-        elapsed, busy = time.perf_counter() - started, time.process_time() - used
-        if keep:
-            self.wall.append(elapsed * 1e3)
-            self.busy.append(busy * 1e3)
-            for name, value in prediction.stage_ms.items():
-                self.stages.setdefault(name, []).append(value)
-        return prediction
-
-    def report(self) -> dict[str, object]:
-        """Medians and tails."""
-        return {
-            "windows": len(self.wall),
-            "ms_p50": _percentile(self.wall, 50),
-            "ms_p95": _percentile(self.wall, 95),
-            "cpu_ms_p50": _percentile(self.busy, 50),
-            "stage_ms_p50": {k: _percentile(v, 50) for k, v in self.stages.items()},
-        }
-
-
 def _report(arguments: argparse.Namespace) -> dict[str, object]:
     """Runs all windows; the reference runs on some of the same ones, in between."""
     import torch
@@ -126,7 +101,7 @@ def _report(arguments: argparse.Namespace) -> dict[str, object]:
 
     predictor = _predictor(arguments)
     naive, peak_bytes = None, 0
-    ours, theirs = _Times(), _Times()
+    ours, theirs = Times(), Times()
     differences: dict[str, float] = {}
     grid, size = pair(arguments.grid, "--grid"), pair(arguments.size, "--size")
     source = sliding_windows(*grid, size, cold=arguments.cold)
@@ -153,7 +128,7 @@ def _report(arguments: argparse.Namespace) -> dict[str, object]:
 
     flops = count_flops(metered)
     report = _about(arguments, predictor) | ours.report()
-    report["windows_per_s"] = 1e3 / _percentile(ours.wall, 50)
+    report["windows_per_s"] = 1e3 / percentile(ours.wall, 50)
     network = np.sum([ours.stages[name] for name in NETWORK], axis=0)
     report["overhead_share"] = float(1 - np.median(network / np.array(ours.wall)))
     report["peak_memory_bytes"] = peak_bytes
@@ -169,8 +144,8 @@ def _report(arguments: argparse.Namespace) -> dict[str, object]:
         report["reference"] = theirs.report() | {
             "stage_flops": count_flops(lambda meter: naive.predict(last, meter)),
             "largest_differences": differences,
-            "times_faster": _percentile(theirs.wall, 50) / _percentile(ours.wall, 50),
-            "times_less_cpu": _percentile(theirs.busy, 50) / _percentile(ours.busy, 50),
+            "times_faster": percentile(theirs.wall, 50) / percentile(ours.wall, 50),
+            "times_less_cpu": percentile(theirs.busy, 50) / percentile(ours.busy, 50),
         }
     report["torch"] = torch.__version__
     return report
@@ -209,7 +184,19 @@ def _predictor(arguments: argparse.Namespace) -> Predictor:
         device=str(device),
         precision=precision,
         image_size=arguments.image_size,
+        speed=_speed(arguments),
         checkpoint=source,
+    )
+
+
+def _speed(arguments: argparse.Namespace) -> Speed:
+    from vggt4d_ros.model.speed import Speed
+
+    return Speed(
+        arguments.head_precision,
+        arguments.cross_view,
+        arguments.frame_wise_layers,
+        arguments.compile,
     )
 
 
@@ -233,12 +220,9 @@ def _about(arguments: argparse.Namespace, predictor: Predictor) -> dict[str, obj
         "points": arguments.points,
         "device": torch.cuda.get_device_name(predictor.device) if on_gpu else _processor(),
         "precision": about.precision,
+        "speed": asdict(_speed(arguments)),
         "threads": None if on_gpu else torch.get_num_threads(),
     }
-
-
-def _percentile(values: list[float], q: float) -> float:
-    return float(np.percentile(values, q))
 
 
 def _processor() -> str:
@@ -258,7 +242,11 @@ def _lines(report: dict[str, Any]) -> Iterator[str]:
         f"{report['model']} ({report['weights']}), {grid[0]} steps x {grid[1]} cameras of "
         f"{size[1]}x{size[0]}, network image {report['network_longer_side']}"
     )
-    yield f"{report['device']}{threads}, {report['precision']}, torch {report['torch']}"
+    yield f"{report['device']}{threads}, {report['precision']}, torch {report['torch']}" + "".join(
+        f", {name} {value}"
+        for name, value in report["speed"].items()
+        if value not in ("fp32", "checkpoint", 0)
+    )
     yield (
         f"{report['ms_p50']:.1f} ms p50, {report['ms_p95']:.1f} ms p95 over {report['windows']} "
         f"windows, {report['windows_per_s']:.2f} windows/s, CPU time {report['cpu_ms_p50']:.1f} ms"

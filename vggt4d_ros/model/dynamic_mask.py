@@ -129,8 +129,7 @@ def motion_cues(
         fitted: the camera's motion is what most of the flow agrees on, not that of the poses.
     """
     if fitted:
-        with torch.no_grad():
-            own = fitted_flow(flow, logits[:, 0].sigmoid(), depth, pose, target_pose)
+        own = fitted_flow(flow.detach(), logits[:, 0].detach().sigmoid(), depth, pose, target_pose)
     else:
         own = rigid_flow(depth, pose, target_pose)
     residual = (flow - own).nan_to_num(0.0, LIMIT, -LIMIT)

@@ -5,10 +5,13 @@
 from __future__ import annotations
 
 import numpy as np
+from torch import Tensor
 
 from vggt4d_ros.datatypes import FramePrediction, Prediction
+from vggt4d_ros.model.fetch import fetch
 from vggt4d_ros.model.postprocess import (
     camera_matrix,
+    dense_maps,
     frame_prediction,
     pose_matrix,
     unusable_pose,
@@ -37,8 +40,8 @@ def to_prediction(
     valid = np.zeros((steps, views), dtype=bool)
     poses = np.full((steps, views, 4, 4), np.nan)
     intrinsics = np.full((steps, views, 3, 3), np.nan)
-    frames: dict[Slot, FramePrediction] = {}
     reasons = dict(grid.reasons)
+    maps: dict[Slot, dict[str, Tensor]] = {}
     if output is not None:
         raw = output.pose_enc[-1][0].double().cpu().numpy()  # (T', V', 9)
         for slot, placement in grid.placements.items():
@@ -51,14 +54,18 @@ def to_prediction(
             poses[slot] = pose_matrix(pose)
             intrinsics[slot] = camera_matrix(pose, placement)
             if slot[0] in wanted:
-                frames[slot] = _frame(output, grid, decoded, slot)
+                maps[slot] = _maps(output, grid, decoded, slot)
+    frames: dict[Slot, FramePrediction] = {
+        slot: frame_prediction(arrays, grid.placements[slot])
+        for slot, arrays in zip(maps, fetch(list(maps.values())), strict=True)
+    }
     return Prediction(valid, poses, intrinsics, frames, reasons, stages)
 
 
-def _frame(
+def _maps(
     output: ModelOutput, grid: WindowGrid, decoded: tuple[int, ...], slot: Slot
-) -> FramePrediction:
+) -> dict[str, Tensor]:
     step, view = grid.index(slot)
     after, before = ((slot[0] + sign, slot[1]) in grid.frames for sign in (1, -1))
     at = (decoded.index(slot[0]), view)
-    return frame_prediction(output, grid.placements[slot], at, step, (after, before))
+    return dense_maps(output, grid.placements[slot], at, step, (after, before))

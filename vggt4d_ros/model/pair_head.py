@@ -89,19 +89,14 @@ class PairHead(nn.Module):
         logits = self._logits(features, reference[:, None].expand_as(features))
         # the reference is compared with another frame, for its own depth
         partner = self._logits(reference, _pick(features, second))
-        with torch.no_grad():
-            known = valid & ~first
-            found, sure = _places(logits.flatten(0, 1), height, width)
-            back, back_sure = _places(partner, height, width)
-            sight = _tangents(pose[..., 7:9].detach())  # (B, S, 2)
-            motion = _fit(
-                found, sure, log_depth.detach(), sight, _pick(sight, first), known, (height, width)
-            )
+        # the fit takes what it is given: its inputs learn from losses of their own
+        size, known = (height, width), valid & ~first
+        found, sure = _places(logits.detach().flatten(0, 1), height, width)
+        back, back_sure = _places(partner.detach(), height, width)
+        sight = _tangents(pose[..., 7:9].detach())  # (B, S, 2)
+        motion = _fit(found, sure, log_depth.detach(), sight, _pick(sight, first), known, size)
         better = self._blend(pose, motion, first)
-        with torch.no_grad():
-            cues = _depth_cues(
-                found, sure, back, back_sure, better.detach(), first, second, (height, width)
-            )
+        cues = _depth_cues(found, sure, back, back_sure, better.detach(), first, second, size)
         return PairOutput(better, logits, log_depth, cues)
 
     def _logits(self, features: Tensor, target: Tensor) -> Tensor:

@@ -86,14 +86,14 @@ def camera_matrix(pose: NDArray[np.float64], placement: Placement) -> NDArray[np
     )
 
 
-def frame_prediction(
+def dense_maps(
     output: ModelOutput,
     placement: Placement,
     at: tuple[int, int],
     step: int,
     neighbours: tuple[bool, bool],
-) -> FramePrediction:
-    """Dense outputs of one frame at the camera's own resolution.
+) -> dict[str, Tensor]:
+    """Dense outputs of one frame in the network's image, (K, H, W) each, where they are.
 
     Args:
         output: of one window.
@@ -117,17 +117,18 @@ def frame_prediction(
                 maps |= _flow_maps(name, field, step, at[1], placement)
         if output.motion.dynamic is not None:
             maps["dynamic"] = output.motion.dynamic[where][None].sigmoid()
+    return maps
+
+
+def frame_prediction(
+    fetched: dict[str, NDArray[np.float32]], placement: Placement
+) -> FramePrediction:
+    """Dense outputs of one frame at the camera's own resolution, of its ``dense_maps``."""
     arrays: dict[str, NDArray[np.float32]] = {}
-    if maps:
-        fetched = torch.cat(list(maps.values())).float().cpu().numpy()
-        start = 0
-        for name, part in maps.items():
-            own = fetched[start : start + len(part)]
-            start += len(part)
-            own = own[0] if len(part) == 1 else own.transpose(1, 2, 0)
-            arrays[name] = to_camera(own, placement)
-            if name in PROBABILITIES:  # a mean of ones may round to more than one
-                np.minimum(arrays[name], 1.0, out=arrays[name])
+    for name, own in fetched.items():
+        arrays[name] = to_camera(own[0] if len(own) == 1 else own.transpose(1, 2, 0), placement)
+        if name in PROBABILITIES:  # a mean of ones may round to more than one
+            np.minimum(arrays[name], 1.0, out=arrays[name])
     if "depth" not in arrays:
         size = (placement.camera_height, placement.camera_width)
         arrays["depth"] = arrays["depth_confidence"] = np.full(size, np.nan, dtype=np.float32)

@@ -38,11 +38,13 @@ class Motion(NamedTuple):
 def solve(matrix: Tensor, right: Tensor) -> Tensor:
     """Solution (N, K) of positive definite systems (N, K, K), by elimination without pivots."""
     size = matrix.shape[-1]
-    rows = list(torch.cat([matrix, right[..., None]], dim=-1).unbind(1))
+    unit = torch.eye(size, device=matrix.device, dtype=matrix.dtype)
+    rows = torch.cat([matrix, right[..., None]], dim=-1)
     for k in range(size):
-        pivot = rows[k] / rows[k][:, k : k + 1]
-        rows = [pivot if i == k else row - row[:, k : k + 1] * pivot for i, row in enumerate(rows)]
-    return torch.stack([row[:, size] for row in rows], dim=1)
+        pivot = rows[:, k : k + 1] / rows[:, k : k + 1, k : k + 1]
+        # every row loses its share of the pivot's, the pivot's own becomes 1 at k
+        rows = rows - (rows[:, :, k : k + 1] - unit[:, k : k + 1]) * pivot
+    return rows[..., size]
 
 
 def turn(vector: Tensor) -> Tensor:
