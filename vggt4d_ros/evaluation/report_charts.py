@@ -19,11 +19,17 @@ from vggt4d_ros.geometry import se3
 _COLUMNS = {
     "abs_rel": ("Depth error, medians aligned", "|error| / depth"),
     "metric_abs_rel": ("Depth error, metric", "|error| / depth"),
-    "delta1": ("Depth within 25 %", "share of pixels"),
+    "delta1": ("Depth within 25 %, medians aligned", "share of pixels"),
+    "rmse": ("Depth RMSE, medians aligned", "m"),
     "epe": ("Optical flow error", "px"),
     "fl_all": ("Optical flow outliers", "share of pixels"),
     "epe3d": ("Scene flow error", "m"),
-    "j": ("Moving mask IoU", "IoU"),
+    "j": ("Moving mask", "IoU"),
+    "f": ("Boundary of the moving mask", "F"),
+    "head_j": ("Moving mask of the network's own head", "IoU"),
+    "chamfer": ("Distance of clouds, aligned", "m"),
+    "metric_chamfer": ("Distance of clouds, metric", "m"),
+    "rotation_deg": ("Rotation between cameras", "degrees off"),
     "change": ("Change of depth from window to window", "of the depth"),
     "scale": ("Scale", "m per network unit"),
     "residual_m": ("Alignment residual", "m"),
@@ -158,7 +164,7 @@ def error_charts(run: RunResult) -> list[Markup]:
         if not is_metric:
             if name == "scale":
                 continue
-            unit = "network units" if unit == "m" else unit
+            unit = "network units" if name == "residual_m" else unit
         charts.append(
             line_chart(
                 title,
@@ -219,7 +225,7 @@ def calibration_charts(run: RunResult) -> list[Markup]:
             "Depth error of the pixels that are kept",
             series,
             x_label="share of pixels left out",
-            y_label="relative error",
+            y_label="error, that of all pixels being 1",
             id="sparsification",
         )
     ]

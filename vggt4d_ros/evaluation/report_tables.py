@@ -18,6 +18,7 @@ _HEADLINES = (
     ("depth", ("median", "scale_shift"), "abs_rel", "Depth error, aligned", "%"),
     ("depth", ("median", "scale_shift"), "delta1", "Depth within 25 %", "% of pixels"),
     ("flow", ("all",), "epe", "Flow error", "px"),
+    ("poses", ("views", "time"), "rotation_deg_median", "Rotation error, median", "°"),
     ("scene_flow", ("all",), "epe3d", "Scene flow error", "m"),
     ("mask", ("all",), "j", "Moving mask IoU", "%"),
     ("points", ("all",), "f_score", "Point cloud F-score", "%"),
@@ -47,6 +48,11 @@ _ALIGNMENTS = {
     "sim3": "rotation, translation and scale aligned",
     "scale": "scale aligned",
     "all": "",
+    "visible": "to what is not hidden in the other image",
+    "time": "the same camera at other times",
+    "views": "other cameras at the same time",
+    "depth": "confidence of depth",
+    "pose": "covariance of poses",
 }
 _FOLDED = (
     ("depth", "none"),
