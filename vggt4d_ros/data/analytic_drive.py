@@ -261,5 +261,6 @@ class AnalyticDrive:
         cam_from_world = se3.inverse(self.world_from_cam(other, view))
         dt_s = self.time_s(other, view) - self.time_s(index, view)
         exact = exact_flow(self.view(index, view), cam_from_world, dt_s, self.model)
-        noise = self.rng.normal(0, self.noise.flow_px, exact.shape)
-        return exact + noise.astype(np.float32)
+        if self.noise.flow_px:
+            exact += self.rng.normal(0, self.noise.flow_px, exact.shape).astype(np.float32)
+        return exact
