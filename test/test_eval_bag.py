@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -198,6 +200,38 @@ def test_pictures_are_small_and_of_every_kind(tmp_path):
     kinds = {p.kind for p in result.pictures}
     assert kinds >= {"input", "depth", "confidence", "depth_truth", "error", "cloud"}
     assert evaluate_bag(path, options(pictures=0)).pictures == []
+
+
+def test_progress_is_told_after_each_image(tmp_path):
+    told = []
+
+    evaluate_bag(write_scene(tmp_path / "bag"), options(), progress=lambda *args: told.append(args))
+
+    assert told == [(number, 16) for number in range(1, 17)]
+
+
+def test_neither_ros_nor_torch_is_needed_for_the_run_itself(tmp_path):
+    path = write_scene(tmp_path / "bag", Scene(depth=True))
+    code = f"""
+import sys
+
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in ("torch", "rclpy", "sensor_msgs", "tf2_ros", "evo", "matplotlib"):
+            raise ImportError(f"blocked: {{name}}")
+
+sys.meta_path.insert(0, Absent())
+from vggt4d_ros.config import config_from_flat
+from vggt4d_ros.evaluation.offline import evaluate_bag
+from vggt4d_ros.evaluation.options import EvalOptions
+config = config_from_flat({{"model.engine": "null"}})
+print(evaluate_bag({str(path)!r}, EvalOptions(config)).windows["done"])
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=100
+    )
+
+    assert (done.stdout.strip(), done.returncode) == ("5", 0), done.stderr
 
 
 @pytest.mark.slow
