@@ -181,6 +181,22 @@ def test_frame_with_a_parent_in_the_bag_gets_no_second_one(tmp_path):
     assert found["/vggt4d/path"][0].header.frame_id == "vggt4d_odom"
 
 
+def test_cameras_that_are_placed_already_are_not_placed_again(tmp_path):
+    bag = robot_bag(tmp_path / "robot", ("mast", "cam0_optical"))
+    settings = config(**{"tf.mode": "standalone"})
+
+    found = content(record(tmp_path / "out.mcap", settings, bag=bag))
+
+    parents: dict[str, set[str]] = {}
+    for parent, child in edges(found["/tf"]) | edges(found["/tf_static"]):
+        parents.setdefault(child, set()).add(parent)
+    assert parents == {
+        "cam0_optical": {"mast"},
+        "cam1_optical": {"map"},
+        "vggt4d_base": {"vggt4d_odom"},
+    }
+
+
 def test_map_to_odom_goes_through_the_odometry_at_the_image(tmp_path):
     bag = robot_bag(tmp_path / "robot", ("odom", "base_link"), step_s=0.1)
     settings = config(**{"tf.mode": "map_to_odom"})

@@ -59,6 +59,7 @@ class RecordSink:
         self._tf = NodeTf(context.config.tf, self._robot, NODE)
         self._names: dict[tuple[str, int], str] = {}
         self._stamp_ns = 0
+        self._fixed = ""
         self._results = self._held_back = 0  # windows
         for topic in TOPICS:
             for view, camera in enumerate(
@@ -84,14 +85,14 @@ class RecordSink:
         config = self._context.config
         self._stamp_ns = processed.window.sets[-1].stamp_ns
         self._robot.advance(self._stamp_ns)
-        warnings, fixed = processed.warnings, ""
+        warnings = processed.warnings
         if processed.is_news and is_held_back(processed, config):
             self._held_back += 1
             warnings += (UNSCALED,)
         elif processed.is_news:
             self._results += 1
             frames, edges = self._tf.edges(processed)
-            fixed = frames.fixed
+            self._fixed = frames.fixed
             if edges:
                 self._send_tf(edges)
             self._messages.emit(processed, products, config, frames)
@@ -99,7 +100,7 @@ class RecordSink:
         stages = {**processed.stage_ms, "total": sum(processed.stage_ms.values())}
         about = Circumstances(
             cameras=config.cameras.names,
-            fixed_frame=fixed,
+            fixed_frame=self._fixed,
             latency_s=stages["total"] / 1e3,
             stage_ms=stages,
             warnings=warnings,

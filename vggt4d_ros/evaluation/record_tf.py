@@ -135,7 +135,8 @@ class NodeTf:
         wanted = list(mode_edges(processed, config, self._base_from_odom, self._refuse))
         given = [edge for edge in wanted if self._is_free(edge)]
         if len(given) < len(wanted):
-            return own, [*given, *self._leaf(processed, own)]
+            placed = {edge.child for edge in given}
+            return own, [*given, *(e for e in self._leaf(processed, own) if e.child not in placed)]
         fixed = config.odom_frame if config.mode == "odom_to_base" else config.map_frame
         return FrameNames(fixed, base), given
 
