@@ -25,6 +25,7 @@ from vggt4d_ros.messages.outputs import WindowMessages
 from vggt4d_ros.messages.topics import Topic
 from vggt4d_ros.products import view_products
 from vggt4d_ros.ros.encode import ENCODER
+from vggt4d_ros.ros.memory import MessageMemory
 from vggt4d_ros.stream import StreamPipeline
 
 
@@ -47,12 +48,12 @@ def test_recorded_messages_are_the_live_ones_byte_for_byte(tmp_path: Path, encod
     settings = config(**{"output.depth_encoding": encoding})
     pipeline = StreamPipeline(len(CAMERAS), settings.sync, settings.window)
     sink = RecordSink(tmp_path / "out.mcap", SinkContext(settings, {}, "null", pipeline.counts))
-    live = Publishers()
+    live, memory = Publishers(), MessageMemory()
     messages = WindowMessages(ENCODER, live)
     for processed in processed_windows(3, rig()):
-        views = view_products(processed, settings.geometry)
+        views = view_products(processed, settings.geometry, memory)  # as the node has it
         messages.emit(processed, views, settings, FrameNames("vggt4d_odom", "base_link"))
-        sink.window(processed, views)
+        sink.window(processed, view_products(processed, settings.geometry))
     sink.close()
 
     compared = 0
