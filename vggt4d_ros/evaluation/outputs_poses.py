@@ -1,0 +1,101 @@
+# Copyright 2026 The vggt4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Poses around recorded outputs: where the cameras sit, and where the platform truly was."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any
+
+from vggt4d_ros.datatypes import Array
+from vggt4d_ros.evaluation.bag import Bag, BagError
+from vggt4d_ros.evaluation.metrics.trajectory import Trajectory
+from vggt4d_ros.evaluation.options import EvalOptions
+from vggt4d_ros.evaluation.outputs_topics import TruthTopics
+from vggt4d_ros.evaluation.platform_truth import PlatformTruth, Stamps
+from vggt4d_ros.evaluation.sources import TruthCounts
+from vggt4d_ros.geometry.transform_buffer import TransformBuffer
+from vggt4d_ros.messages.decode import ns_from_stamp
+
+_AHEAD_NS = 300_000_000  # TF of an instant may come so much after it
+
+
+class Mounts:
+    """Where each camera sits on the base, from /tf_static of a recording."""
+
+    def __init__(self, bag: Bag, base_frame: str) -> None:
+        self._buffer = TransformBuffer()
+        self._base = base_frame
+        names = [t.name for t in bag.topics if t.name.rsplit("/", 1)[-1] == "tf_static"]
+        try:
+            for message in bag.messages(names) if names else ():
+                content: Any = bag.deserialize(message)
+                for transform in content.transforms:
+                    add_transform(self._buffer, transform, is_static=True)
+        except BagError:
+            pass  # the recording is damaged: said when its outputs are read
+
+    def base_from_cam(self, frame_id: str, stamp_ns: int) -> Array | None:
+        """(4, 4); None where TF does not say."""
+        if not frame_id:
+            return None
+        found = self._buffer.lookup(self._base, frame_id, [stamp_ns])
+        return found.target_from_source[0] if found.known[0] else None
+
+
+def add_transform(buffer: TransformBuffer, transform: Any, *, is_static: bool) -> None:
+    """Puts a TransformStamped into a buffer."""
+    where, turn = transform.transform.translation, transform.transform.rotation
+    buffer.add(
+        transform.header.frame_id,
+        transform.child_frame_id,
+        ns_from_stamp(transform.header.stamp),
+        (where.x, where.y, where.z),
+        (turn.x, turn.y, turn.z, turn.w),
+        is_static=is_static,
+    )
+
+
+def true_trajectory(
+    bag: Bag,
+    truth: TruthTopics,
+    options: EvalOptions,
+    stamps_ns: Stamps,
+    *,
+    with_tf: bool,
+    faults: list[str],
+) -> tuple[Trajectory | None, TruthCounts | None]:
+    """Where the platform was, and from where that is known; None: from nowhere.
+
+    Args:
+        bag: that holds the truth.
+        truth: its topics.
+        options: name a file or a topic.
+        stamps_ns: of the poses that are to be scored.
+        with_tf: TF may be the truth: in a recording of the node it would be the node's own word.
+        faults: takes the damage at which the bag ends.
+
+    Raises:
+        EvaluationError: the file cannot be read, or a named topic is not there.
+    """
+    base = options.config.tf.base_frame
+    platform = PlatformTruth(bag, truth.poses, options, base)
+    buffer = TransformBuffer()
+    waiting = deque(int(stamp) for stamp in stamps_ns)
+    try:
+        for message in bag.messages([*truth.poses, *truth.tf]) if truth.poses + truth.tf else ():
+            content: Any = bag.deserialize(message)
+            if message.topic in truth.poses:
+                platform.add(message.topic, content)
+                continue
+            is_static = message.topic.endswith("tf_static")
+            for transform in content.transforms:
+                add_transform(buffer, transform, is_static=is_static)
+                newest = ns_from_stamp(transform.header.stamp)
+                while with_tf and waiting and waiting[0] + _AHEAD_NS < newest:
+                    platform.note_tf(waiting.popleft(), buffer)
+    except BagError as error:
+        faults.append(str(error))
+    while with_tf and waiting:
+        platform.note_tf(waiting.popleft(), buffer)
+    return platform.trajectory(stamps_ns, buffer)
