@@ -43,6 +43,10 @@ class Engine(Protocol):
         """Memory in use: of the process on a CPU, of the device otherwise."""
         ...
 
+    def largest_window(self, views: int) -> int:
+        """Time steps of the largest window of so many cameras that fits into the memory."""
+        ...
+
     def warm_up(self, window_shape: tuple[int, int], sizes: Sequence[tuple[int, int]]) -> None:
         """Runs one made-up window of (T, V) with images of (height, width), one size a view."""
         ...

@@ -52,6 +52,10 @@ class NullPredictor:
         """Memory of the made-up arrays."""
         return sum(f.depth.nbytes + f.depth_confidence.nbytes for f in self._depth.values())
 
+    def largest_window(self, views: int) -> int:
+        """Any is small."""
+        return 64
+
     def warm_up(self, window_shape: tuple[int, int], sizes: Sequence[tuple[int, int]]) -> None:
         """Makes the arrays of these (height, width)."""
         for height, width in sizes:

@@ -22,13 +22,16 @@ from vggt4d_ros.datatypes import (
     Prediction,
     Window,
 )
+from vggt4d_ros.model.capacity import free_memory, largest_steps
 from vggt4d_ros.model.checkpoint import load_engine_model
 from vggt4d_ros.model.contract import EngineDescription, resolve_steps
 from vggt4d_ros.model.errors import EngineError, OutOfMemory
+from vggt4d_ros.model.grid import GridShape
 from vggt4d_ros.model.loader import FrameLoader
 from vggt4d_ros.model.memory import memory_in_use
 from vggt4d_ros.model.outcome import to_prediction
-from vggt4d_ros.model.precision import cast_trunk, choose_device, choose_precision
+from vggt4d_ros.model.precision import DTYPES, cast_trunk, choose_device, choose_precision
+from vggt4d_ros.model.preprocess import fitted_size
 from vggt4d_ros.model.speed import (
     Speed,
     approximate,
@@ -150,6 +153,18 @@ class Predictor:
     def known_sizes(self, image_size: int) -> dict[int, tuple[int, int]] | None:
         """Sizes of the cameras in the network's image so far; None where shapes may change."""
         return None if self._known is None else self._known.setdefault(image_size, {})
+
+    def largest_window(self, views: int) -> int:
+        """Time steps of the largest window of so many cameras that fits into the memory.
+
+        An estimate for images of 4:3 at the present image size; at least 1, for less is nothing.
+        """
+        config = self.model.config
+        height, width = fitted_size(3, 4, self.image_size, config.patch_size)
+        shape = GridShape(1, 1, views, height // config.patch_size, width // config.patch_size)
+        element = DTYPES[self.precision].itemsize
+        free = free_memory(self.device)
+        return max(1, largest_steps(config, shape, element=element, free=free))
 
     def warm_up(self, window_shape: tuple[int, int], sizes: Sequence[tuple[int, int]]) -> None:
         """Runs one made-up window of (T, V) with images of (height, width), one size a view."""

@@ -141,6 +141,12 @@ class Vggt4dNode(LifecycleNode):
             f"network: {what.name}, {what.parameters / 1e6:.1f} M parameters, {what.precision} "
             f"on {what.device}, {what.checkpoint}"
         )
+        length, largest = self.config.window.length, engine.largest_window(len(names))
+        text = f"memory: windows of up to {largest} time steps x {len(names)} cameras fit"
+        if largest < length:
+            self.get_logger().warning(f"{text}; window.length {length} is cut to it")
+        else:
+            self.get_logger().info(text)
         for warning in engine.warnings:
             self.get_logger().warning(warning)
         tree = FrameTree(self, self.config.tf)

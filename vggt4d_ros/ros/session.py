@@ -96,7 +96,10 @@ class Session:
             publish=self._on_processed,
             on_empty=self._on_empty_window,
             on_fatal=self._on_worker_died,
-            deadline=DeadlineControl(config.window.length, engine.image_sizes),
+            deadline=DeadlineControl(
+                min(config.window.length, engine.largest_window(len(config.cameras.names))),
+                engine.image_sizes,
+            ),
             targets=lambda: (self._config.deadline.latency_s, self._config.deadline.rate_hz),
         )
         try:
