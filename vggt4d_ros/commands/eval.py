@@ -165,7 +165,8 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     if len(paths) > 1 or arguments.jobs > 1 or arguments.ray:
         from vggt4d_ros.evaluation import fleet
 
-        return int(fleet.run(paths, options, out, jobs=arguments.jobs, ray=arguments.ray))
+        jobs, ray = arguments.jobs, arguments.ray
+        return fleet.run(paths, options, out, jobs=jobs, ray=ray, outputs=arguments.outputs)
     hidden, outputs = arguments.no_progress, arguments.outputs
     with console.telling_empty_runs(), console.progress_bar("images", hidden=hidden) as progress:
         result = run_to_folder(paths[0], options, out, progress=progress, outputs=outputs)
