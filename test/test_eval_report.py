@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 from report_run import HOSTILE, KINDS, run
 
-from vggt4d_ros.evaluation.charts import Series, bars, histogram, line_chart, span, thin, ticks
+from vggt4d_ros.evaluation.charts import Series, bars, histogram, line_chart
+from vggt4d_ros.evaluation.charts_axes import along, span, thin, ticks
 from vggt4d_ros.evaluation.options import EvaluationError
 from vggt4d_ros.evaluation.report import report_html, write_report
 from vggt4d_ros.evaluation.report_html import Markup, element, number, table
@@ -285,6 +286,18 @@ def test_thinned_line_keeps_its_extremes():
     assert kept.max() == 9.0
     assert kept.min() == -9.0
     assert (np.diff(x) > 0).all()
+
+
+def test_long_way_keeps_its_ends_and_its_shape():
+    angle = np.linspace(0.0, 40.0, 123_457)
+
+    x, y = along(np.cos(angle), np.sin(angle))
+
+    assert len(x) <= 2001
+    assert (x[0], y[0]) == (1.0, 0.0)
+    assert (x[-1], y[-1]) == (np.cos(40.0), np.sin(40.0))
+    np.testing.assert_allclose(np.hypot(x, y), 1.0)
+    assert np.hypot(np.diff(x), np.diff(y)).max() < 0.03
 
 
 def test_map_has_the_same_scale_on_both_axes():

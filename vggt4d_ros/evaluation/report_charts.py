@@ -9,7 +9,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from vggt4d_ros.evaluation.charts import Series, Values, bars, histogram, line_chart
+from vggt4d_ros.evaluation.charts import Series, bars, histogram, line_chart
+from vggt4d_ros.evaluation.charts_axes import Values
 from vggt4d_ros.evaluation.metrics.trajectory import Trajectory, umeyama
 from vggt4d_ros.evaluation.report_html import Markup
 from vggt4d_ros.evaluation.results import WINDOW_COLUMNS, Row, RunResult
@@ -77,7 +78,7 @@ def trajectory_charts(run: RunResult) -> tuple[list[Markup], str]:
     start = start_ns(run)
     lines = [("estimate", drawn, "found")]
     if truth is not None and len(truth):
-        lines.insert(0, ("truth", truth, "truth"))
+        lines.append(("truth", truth, "truth"))  # above: it is dashed
     top = [Series(name, t.positions[:, 0], t.positions[:, 1], style) for name, t, style in lines]
     height = [
         Series(name, _seconds(t.stamps_ns, start), t.positions[:, 2], style)
