@@ -15,7 +15,7 @@ from typing import Any
 from vggt4d_ros.evaluation.bounds import Bound, Verdict, parse_bound, require_known
 from vggt4d_ros.evaluation.directions import direction
 from vggt4d_ros.evaluation.options import EvaluationError
-from vggt4d_ros.evaluation.paired import LEVEL, PairedDifference, paired_differences
+from vggt4d_ros.evaluation.paired import LEVEL, ROUNDING, PairedDifference, paired_differences
 from vggt4d_ros.evaluation.results import RunResult
 from vggt4d_ros.evaluation.run_folder import read_run
 
@@ -23,6 +23,7 @@ HOLDS, WORSE, BAD_INPUT = 0, 1, 2  # exit status
 
 _GROUPS = ("baselines", "windows", "timing")  # of metrics.json, besides metrics
 _SETTINGS_SHOWN = 12
+_IDENTITY = ("kind", "name", "policy", "checkpoint", "sha256", "precision")
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,9 +115,12 @@ def _settings(first: RunResult, second: RunResult) -> Iterator[str]:
         ("model", first.model, second.model),
         ("config", first.config, second.config),
     ):
+        if title == "config" and not (a and b):  # recorded outputs do not tell
+            continue
         for key in sorted(set(a) | set(b)):
-            if a.get(key) != b.get(key):
-                yield f"{title}.{key}: {a.get(key)!r} -> {b.get(key)!r}"
+            said = a.get(key, ""), b.get(key, "")
+            if said[0] != said[1] and (title == "config" or key in _IDENTITY):
+                yield f"{title}.{key}: {said[0]!r} -> {said[1]!r}"
 
 
 # ---------------------------------------------------------------------- text
@@ -137,7 +141,8 @@ def _report(reference: Run, compared: Sequence[Comparison]) -> Iterator[str]:
 
 
 def _metrics_table(reference: Run, other: Run) -> Iterator[str]:
-    names = [n for n in _names(reference, other) if n.split(".")[0] not in _GROUPS]
+    scored = [n for n in _names(reference, other) if n.split(".")[0] not in _GROUPS]
+    names = [name for name in scored if direction(name)]
     if not names:
         yield "   no metrics: neither run had a truth to be scored against"
         return
@@ -150,6 +155,7 @@ def _metrics_table(reference: Run, other: Run) -> Iterator[str]:
         verdict = {True: "better", False: "worse", None: ""}[change["better"]]
         columns = "  ".join(f"{cell:>11}" for cell in cells)
         yield f"{name:<{width}}  {columns}  {share:>10}  {verdict}".rstrip()
+    yield f"and {len(scored) - len(names)} that are neither better nor worse, in --json alone"
 
 
 def _paired_table(reference: Run, other: Comparison) -> Iterator[str]:
@@ -183,7 +189,7 @@ def _change(name: str, first: Mapping[str, float], second: Mapping[str, float]) 
     known = math.isfinite(difference)
     way = direction(name)
     better = None
-    if known and way is not None and difference != 0.0:
+    if known and way is not None and abs(difference) > ROUNDING:
         better = (difference < 0.0) == (way == "lower")
     return {
         "reference": a if math.isfinite(a) else None,

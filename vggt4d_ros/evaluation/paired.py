@@ -18,6 +18,7 @@ from vggt4d_ros.evaluation.results import WINDOW_COLUMNS, Row
 LEVEL = 0.95
 SEED = 0
 RESAMPLES = 4999
+ROUNDING = 1e-12  # differences of sums in another order; no measure has a meaning so small
 # columns that are no numbers of quality
 _NOT_COMPARED = frozenset(WINDOW_COLUMNS) - {"scale_sigma", "residual_m", "residual_rad"}
 
@@ -34,8 +35,8 @@ class PairedDifference:
 
     @property
     def excludes_zero(self) -> bool:
-        """Whether the interval leaves zero out."""
-        return self.low > 0.0 or self.high < 0.0
+        """Whether the interval leaves zero out, by more than rounding does."""
+        return self.low > ROUNDING or self.high < -ROUNDING
 
 
 def paired_differences(first: Sequence[Row], second: Sequence[Row]) -> list[PairedDifference]:
