@@ -48,7 +48,6 @@ class TrainConfig:
     arrangement: str = ""  # empty: the model's own; see ModelConfig
     temporal_mixer: str = ""
     mlp_ratio: float = 0.0  # 0: the model's own
-    pairs: bool = False  # compare frames by geometry, see ModelConfig
     camera_gradient: float = 1.0  # share of the camera head's gradient that reaches the trunk
     phases: tuple[Phase, ...] = (Phase(until=20000),)
     seed: int = 0

@@ -49,7 +49,7 @@ def model_config(config: TrainConfig) -> ModelConfig:
     chosen = CONFIGS[config.model]()
     changes: dict[str, Any] = {
         name: value
-        for name in ("arrangement", "temporal_mixer", "mlp_ratio", "pairs")
+        for name in ("arrangement", "temporal_mixer", "mlp_ratio")
         if (value := getattr(config, name))
     }
     try:

@@ -39,7 +39,7 @@ class LossWeights:
     tracks: float = 0.1
     flow: float = 0.3
     flow_confidence: float = 0.1
-    matches: float = 0.3  # this and the next only where the network compares pairs
+    matches: float = 0.3  # this and the next only where the network compares pairs (ours)
     coarse_depth: float = 0.5
 
 

@@ -1,0 +1,168 @@
+# Copyright 2026 The vggt4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Frames compared by geometry: what the option promises on any grid."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+sys.path.insert(0, str(Path(__file__).parent))
+from model_cases import grid_images, lively, small_compact  # noqa: E402
+
+from vggt4d_ros.model.config import ModelConfig, compact, tiny  # noqa: E402
+from vggt4d_ros.model.dynamic_mask import fitted_flow, rigid_flow  # noqa: E402
+from vggt4d_ros.model.pair_head import _places  # noqa: E402
+from vggt4d_ros.model.two_view import turn  # noqa: E402
+from vggt4d_ros.model.vggt4d import VGGT4D, ModelOutput  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def model() -> VGGT4D:
+    return lively(small_compact(pairs=True)).eval()
+
+
+def run(
+    model: VGGT4D, images: Tensor, valid: Tensor | None = None, **options: object
+) -> ModelOutput:
+    with torch.no_grad():
+        output: ModelOutput = model(images, valid, **options)
+    return output
+
+
+def test_last_pose_of_the_reference_is_the_identity(model: VGGT4D) -> None:
+    output = run(model, grid_images(model, 2, 2))
+
+    assert output.pairs is not None
+    torch.testing.assert_close(
+        output.pose_enc[-1][0, 0, 0, :7], torch.tensor([0.0, 0, 0, 0, 0, 0, 1])
+    )
+    assert len(output.pose_enc) == model.config.camera.iterations + 1
+    norm = output.pose_enc[-1][..., 3:7].norm(dim=-1)
+    torch.testing.assert_close(norm, torch.ones_like(norm))
+
+
+def test_one_frame_alone_has_finite_outputs(model: VGGT4D) -> None:
+    output = run(model, grid_images(model, 1, 1))
+
+    assert output.pairs is not None
+    assert output.depth is not None
+    assert not output.pairs.cues.any()  # nothing to see parallax with
+    assert torch.isfinite(output.depth).all()
+
+
+def test_what_a_missing_frame_shows_does_not_matter(model: VGGT4D) -> None:
+    images = grid_images(model, 2, 2)
+    valid = torch.tensor([[[False, True], [True, True]]])
+    other = images.clone()
+    other[:, 0, 0] = torch.nan
+
+    first, second = run(model, images, valid), run(model, other, valid)
+
+    torch.testing.assert_close(first.pose_enc[-1][valid], second.pose_enc[-1][valid])
+    assert first.depth is not None
+    assert second.depth is not None
+    torch.testing.assert_close(first.depth[valid], second.depth[valid])
+    # the first frame that is there is the reference now
+    torch.testing.assert_close(
+        first.pose_enc[-1][0, 0, 1, :7], torch.tensor([0.0, 0, 0, 0, 0, 0, 1])
+    )
+
+
+def test_fewer_dense_steps_change_nothing_of_those_that_stay(model: VGGT4D) -> None:
+    images = grid_images(model, 3, 2)
+
+    whole, last = run(model, images), run(model, images, dense_steps=(2,))
+
+    torch.testing.assert_close(whole.pose_enc[-1], last.pose_enc[-1])
+    assert whole.depth is not None
+    torch.testing.assert_close(whole.depth[:, 2:], last.depth)
+
+
+def test_windows_of_a_batch_do_not_see_one_another(model: VGGT4D) -> None:
+    images = grid_images(model, 1, 2, batch=2)
+
+    both, alone = run(model, images), run(model, images[1:])
+
+    torch.testing.assert_close(both.pose_enc[-1][1:], alone.pose_enc[-1], atol=1e-4, rtol=1e-4)
+
+
+def test_losses_of_matches_and_poses_reach_the_head(model: VGGT4D) -> None:
+    own = lively(small_compact(pairs=True))
+
+    output = own(grid_images(own, 2, 1))
+    assert output.pairs is not None
+    (output.pairs.logits.square().mean() + output.pairs.log_depth.sum()).backward(retain_graph=True)
+    output.pose_enc[-1].square().sum().backward()
+
+    silent = [
+        name
+        for name, value in own.pair_head.named_parameters()
+        if value.grad is None or not value.grad.any()
+    ]
+    assert silent == []
+
+
+@pytest.mark.slow  # the exporter takes half a minute of processor time
+def test_network_with_pairs_can_be_exported(model: VGGT4D) -> None:
+    images = grid_images(model, 2, 1)
+
+    program = torch.export.export(model, (images,))
+
+    torch.testing.assert_close(program.module()(images).depth, run(model, images).depth)
+
+
+def test_places_are_means_around_the_best_cell() -> None:
+    logits = torch.full((1, 1, 13), -50.0)  # 3 x 4 cells and the last
+    logits[0, 0, 5], logits[0, 0, 6], logits[0, 0, 11] = 2.0, 1.0, 1.9  # the last is far away
+    chance = logits.softmax(-1)[0, 0]
+
+    place, sure = _places(logits, 3, 4)
+
+    share = float(chance[6] / (chance[5] + chance[6]))
+    torch.testing.assert_close(place[0, 0], torch.tensor([1 + share, 1.0]), atol=1e-3, rtol=0)
+    assert float(sure) == pytest.approx(float(chance[5] + chance[6]), abs=1e-4)
+
+
+def test_flow_of_the_fitted_motion_is_that_of_the_static_scene() -> None:
+    generator = torch.Generator().manual_seed(3)
+    depth = 1 + torch.rand(2, 12, 16, generator=generator)
+    source = torch.tensor([[0.0, 0, 0, 0, 0, 0, 1, 0.9, 1.1]]).expand(2, 9)
+    target = source.clone()
+    target[:, :3] = torch.tensor([0.05, 0.0, -0.04])
+    target[:, 3:7] = functional.normalize(torch.tensor([0.01, -0.02, 0.005, 1.0]), dim=0)
+    true = rigid_flow(depth, source, target)
+    moving = torch.zeros_like(depth, dtype=torch.bool)
+    moving[:, 3:7, 5:10] = True
+    flow = torch.where(moving[:, None], true + 3.0, true)
+
+    found = fitted_flow(flow, torch.ones_like(depth), depth, source, target)
+
+    error = (found - true).norm(dim=1)
+    assert error.median() < 0.05
+    assert (flow - found).norm(dim=1)[moving].median() > 3.0
+
+
+def test_turns_add_up_to_the_quaternion_they_are_made_of() -> None:
+    vector = torch.tensor([[0.1, -0.3, 0.2]])
+
+    back = turn(-vector) @ turn(vector)
+
+    torch.testing.assert_close(back[0], torch.eye(3))
+
+
+def test_older_configurations_have_no_pairs() -> None:
+    values = compact().to_dict()
+    del values["pairs"]
+
+    assert ModelConfig.from_dict(values).pairs is False
+
+
+def test_pairs_need_the_stem_encoder() -> None:
+    with pytest.raises(ValueError, match="stem encoder"):
+        ModelConfig.from_dict({**tiny().to_dict(), "pairs": True})
