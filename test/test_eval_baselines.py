@@ -86,6 +86,7 @@ def test_only_rectified_pairs_are_matched() -> None:
 
     assert is_rectified_pair(LEFT, right, right_from_left())
     assert not is_rectified_pair(LEFT, right, right_from_left(x=BASELINE))
+    assert not is_rectified_pair(LEFT, right, right_from_left(x=0.0))
     assert not is_rectified_pair(LEFT, right, right_from_left(y=0.01))
     assert not is_rectified_pair(LEFT, right, turned)
     with pytest.raises(ValueError, match="not a rectified pair"):

@@ -166,10 +166,10 @@ def test_no_windows_are_refused() -> None:
         suite_compact.run(None, windows=0, engine=network())
 
 
-def judged(**metrics: float) -> dict[str, bool | None]:
+def judged(epe: float = 2.4, **metrics: float) -> dict[str, bool | None]:
     part = {
         "kind": "rendered",
-        "metrics": {"depth": {"median": metrics}, "flow": {"all": {"epe": 2.0}}},
+        "metrics": {"depth": {"median": metrics}, "flow": {"all": {"epe": epe}}},
         "baselines": {"zero_flow": {"flow": {"all": {"epe": 5.0}}}},
     }
     document = {"source": {"main": "a"}, "sets": {"a": part}}
@@ -184,6 +184,7 @@ def test_goals_are_judged_by_numbers_and_by_baselines() -> None:
     assert bad["depth.median.abs_rel <= 0.12"] is False
     assert bad["depth.median.delta1 >= 0.88"] is False
     assert good["flow.all.epe <= 0.5 x zero"] is True
+    assert judged(epe=2.6)["flow.all.epe <= 0.5 x zero"] is False
     # there is no DIS and no mask here
     assert good["flow.all.epe <= DIS"] is None
     assert good["mask.head.iou >= 0.5"] is None

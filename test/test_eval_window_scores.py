@@ -6,14 +6,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
+from vggt4d_ros.data.readers.recording import RawFrame, Recording
 from vggt4d_ros.data.scenes import SceneConfig
 from vggt4d_ros.data.synthetic import SyntheticWindows
 from vggt4d_ros.evaluation.estimates import baseline_estimates
-from vggt4d_ros.evaluation.known_window import KnownWindow, window_of_batch
+from vggt4d_ros.evaluation.known_window import KnownWindow, window_of_batch, window_of_recording
 from vggt4d_ros.evaluation.results import Metrics
 from vggt4d_ros.evaluation.window_scores import WindowEstimate, WindowScores, horizontal_fov_deg
 
@@ -35,6 +37,20 @@ def truth_of(known: KnownWindow) -> WindowEstimate:
         world_from_cam={slot: t.world_from_cam for slot, t in slots.items()},
         fov_deg={slot: horizontal_fov_deg(known.model(slot).fx, 64) for slot in slots},
     )
+
+
+def test_only_what_is_known_is_truth() -> None:
+    batch = SyntheticWindows(SceneConfig(drop_share=0.0), seed=5).batch([3], 2, 2, 48, 64)
+    valid = batch.depth_valid.clone()
+    valid[..., :5] = False
+    known = window_of_batch(replace(batch, depth_valid=valid), 0)
+
+    for (step, view), truth in known.truth.items():
+        is_known = valid[0, step, view].numpy()
+        np.testing.assert_array_equal(np.isfinite(truth.depth), is_known)
+        # nothing comes after the last step, nor before the first
+        assert np.isnan(truth.flow_forward).all() == (step == 1)
+        assert np.isnan(truth.flow_backward).all() == (step == 0)
 
 
 def summary(known: KnownWindow, *estimates: WindowEstimate) -> Metrics:
@@ -104,6 +120,18 @@ def test_errors_of_depth_and_flow_are_averaged_over_windows(known: KnownWindow) 
     assert result["flow"]["all"]["epe"] == pytest.approx(np.sqrt(18) / 2, abs=1e-4)
 
 
+def test_hidden_pixels_count_in_all_flow_only(known: KnownWindow) -> None:
+    flow = {}
+    for slot, truth in known.truth.items():
+        flow[slot] = truth.flow_forward.copy()
+        flow[slot][truth.occluded_forward] += 10.0
+
+    found = summary(known, WindowEstimate(flow_forward=flow))["flow"]
+
+    assert found["visible"]["epe"] == 0.0
+    assert found["all"]["epe"] > 0.0
+
+
 def test_mask_overlap_is_that_of_all_pixels_together(known: KnownWindow) -> None:
     moving = sum(t.dynamic.sum() for t in known.truth.values())
     pixels = sum(t.dynamic.size for t in known.truth.values())
@@ -130,6 +158,25 @@ def test_each_baseline_says_only_what_it_can(known: KnownWindow) -> None:
     true = np.concatenate([true, *[t.flow_backward.reshape(-1, 2) for t in known.truth.values()]])
     still = found["zero_flow"]["flow"]["all"]["epe"]
     assert still == pytest.approx(np.nanmean(np.linalg.norm(true, axis=-1)), rel=1e-5)
+
+
+def test_classical_flow_follows_a_recording_that_moves_both_ways() -> None:
+    noise = np.random.default_rng(0).uniform(0, 255, (64, 120, 3)).astype(np.float32)
+    wide = cv2.GaussianBlur(noise, (0, 0), 1.5)
+    ahead = np.full((64, 96, 2), [3.0, 0.0], np.float32)
+
+    def read(step: int, view: int) -> RawFrame:
+        rgb = np.clip(wide[:, 10 - 3 * step :][:, :96], 0, 255).astype(np.uint8)
+        flows = {"flow_forward": ahead} if step == 0 else {"flow_backward": -ahead}
+        return RawFrame(np.ascontiguousarray(rgb), **flows)
+
+    known = window_of_recording(Recording("r", ("rgb",), 2, read, "none", metric=False), range(2))
+
+    found = {name: summary(known, e)["flow"] for name, e in baseline_estimates(known).items()}
+    assert found["zero_flow"]["all"]["epe"] == pytest.approx(3.0)
+    assert found["dis"]["all"]["epe"] < 0.6
+    assert found["dis"]["all"]["pixels"] == 2 * 64 * 96
+    assert "visible" not in found["dis"]
 
 
 def test_nothing_said_is_nothing_scored(known: KnownWindow) -> None:
