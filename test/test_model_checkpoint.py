@@ -18,7 +18,7 @@ from model_cases import grid_images, lively, small_compact  # noqa: E402
 from safetensors import safe_open  # noqa: E402
 from safetensors.torch import save_file  # noqa: E402
 
-from vggt4d_ros.model import checkpoint  # noqa: E402
+from vggt4d_ros.model import checkpoint, checkpoint_file  # noqa: E402
 from vggt4d_ros.model.config import compact, release, tiny, tiny_motion  # noqa: E402
 from vggt4d_ros.model.errors import CheckpointError  # noqa: E402
 from vggt4d_ros.model.precision import cast_trunk  # noqa: E402
@@ -102,7 +102,7 @@ def test_interrupted_save_leaves_the_old_file(saved: Path, monkeypatch: pytest.M
         path.write_bytes(b"half")
         raise OSError("disk full")
 
-    monkeypatch.setattr(checkpoint, "save_file", half)
+    monkeypatch.setattr(checkpoint_file, "save_file", half)
     with pytest.raises(OSError, match="disk full"):
         checkpoint.save(saved, lively(small_compact()))
 
