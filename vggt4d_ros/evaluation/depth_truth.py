@@ -17,7 +17,9 @@ from vggt4d_ros.messages.decode import ns_from_stamp
 
 Map = NDArray[np.float32]
 
-_KEPT = 64  # depth images that wait for their image, per camera
+# Depth images wait for their image: those of so long, but never fewer nor more than so many.
+_KEPT_NS = 1_500_000_000
+_KEPT_LEAST, _KEPT_MOST = 8, 64
 _HEADER = 12  # compressedDepth: enum int32, two float32
 
 
@@ -104,7 +106,9 @@ class DepthTruth:
         self.last_ns = stamp_ns if self.last_ns is None else max(self.last_ns, stamp_ns)
         self.count += 1
         insort(self._kept, _Kept(stamp_ns, message))
-        del self._kept[:-_KEPT]
+        del self._kept[:-_KEPT_MOST]
+        while len(self._kept) > _KEPT_LEAST and self._kept[0].stamp_ns < stamp_ns - _KEPT_NS:
+            del self._kept[0]
 
     def find(self, stamp_ns: int) -> Map | None:
         """Gives the depth image nearest in time; None: none is within the tolerance.

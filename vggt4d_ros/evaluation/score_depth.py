@@ -24,6 +24,7 @@ from vggt4d_ros.processor import Processed
 from vggt4d_ros.products import ViewProducts
 
 _CURVE_POINTS = 100
+_TEMPORAL_PIXELS = 60_000  # of a frame, at least, where it has so many
 _SEQUENCE_PIXELS = 256  # per frame, for the alignments of a whole sequence
 _SEQUENCE_FRAMES = 4096  # every second one is forgotten beyond
 
@@ -36,6 +37,16 @@ class _Before:
     world_from_cam: Array
     intrinsics: Array
     epoch: int
+
+
+def _thinned(view: ViewProducts, epoch: int) -> _Before:
+    """Every n-th row and column: depth over time needs no more than these."""
+    height, width = view.depth.shape
+    stride = max(1, int(np.sqrt(height * width / _TEMPORAL_PIXELS)))
+    intrinsics = view.model.matrix
+    intrinsics[:2] /= stride
+    depth = np.ascontiguousarray(view.depth[::stride, ::stride])
+    return _Before(depth, view.world_from_cam, intrinsics, epoch)
 
 
 class DepthScorer:
@@ -113,7 +124,7 @@ class DepthScorer:
         if not view.has_pose:
             return {}
         epoch = processed.window.epoch
-        now = _Before(view.depth, view.world_from_cam, view.model.matrix, epoch)
+        now = _thinned(view, epoch)
         self._before[view.view] = now
         goes_on = not processed.tracked.started and before is not None and before.epoch == epoch
         if before is None or not goes_on or before.depth.shape != now.depth.shape:
