@@ -73,8 +73,10 @@ class StartGate:
         """Whether some are there, and nobody has come for so long that the rest may never."""
         if now - self._changed <= PARTIAL_S or not self._counts:
             return False
-        some_output = not self._awaited.listener or any((self._heard or {}).values())
-        return max(self._counts.values()) >= self._awaited.image_subscribers and some_output
+        if max(self._counts.values()) < self._awaited.image_subscribers:
+            return False
+        # outputs of which none is wanted are as good as heard
+        return not self._awaited.listener or self._heard == {} or any((self._heard or {}).values())
 
     def missing(self) -> str:
         """Words for what has too few subscribers; "" when all is there."""
