@@ -95,8 +95,9 @@ class WindowScores:
         if not found:
             return
         all_found, all_true = np.concatenate(found), np.concatenate(true)
-        is_known = np.isfinite(all_true)
-        if is_known.sum() < LEAST_PIXELS or not (is_known & np.isfinite(all_found)).any():
+        is_known = np.isfinite(all_true) & (all_true > 0)
+        is_found = np.isfinite(all_found) & (all_found > 0)
+        if is_known.sum() < LEAST_PIXELS or not (is_known & is_found).any():
             return
         for alignment in alignments:
             self._tally.add("depth", alignment, depth_metrics(all_found, all_true, alignment))
