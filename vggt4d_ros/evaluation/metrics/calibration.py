@@ -108,5 +108,6 @@ def nees(
 
 
 def _chi_square(share: float, degrees: int) -> float:
-    """Below which a chi-square variable stays with this probability (scipy.stats is slow to load)."""
+    """Quantile of the chi-square distribution."""
+    # scipy.stats has it too, but takes half a second to load
     return float(2 * gammaincinv(degrees / 2, share))
