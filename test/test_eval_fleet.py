@@ -99,6 +99,14 @@ def test_bag_named_twice_is_evaluated_once_and_equal_names_stay_apart(tmp_path):
     assert found == [("run", tmp_path / "x/run.mcap"), ("run-2", tmp_path / "y/run.mcap")]
 
 
+def test_dot_in_the_name_of_a_rosbag2_folder_is_no_suffix(tmp_path):
+    for name in ("run.1", "run.2"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "metadata.yaml").write_text("")
+
+    assert [name for name, _ in find_bags([tmp_path], tmp_path / "out")] == ["run.1", "run.2"]
+
+
 def test_folder_without_a_bag_is_an_error(tmp_path):
     with pytest.raises(EvaluationError, match="no bag in this folder"):
         find_bags([tmp_path], tmp_path / "out")

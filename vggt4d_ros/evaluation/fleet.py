@@ -22,7 +22,7 @@ from vggt4d_ros.evaluation.fleet_jobs import (
     run_bag,
     score_outputs,
 )
-from vggt4d_ros.evaluation.fleet_ray import over_ray
+from vggt4d_ros.evaluation.fleet_ray import LOCAL, over_ray
 from vggt4d_ros.evaluation.fleet_table import counts, merge, table
 from vggt4d_ros.evaluation.options import EvalOptions, EvaluationError
 
@@ -57,8 +57,7 @@ def run(
     if jobs < 1:
         raise EvaluationError(f"--jobs must be 1 or more, got {jobs}")
     work = work or (score_outputs if outputs else run_bag)
-    # shared out only where there is something to share: one job at a time may have all threads
-    threads = max(1, (os.cpu_count() or 1) // jobs) if jobs > 1 or ray else 0
+    threads = _threads(jobs, ray)
     todo = [
         make_job(name, bag, options, out, kind=work.__name__, threads=threads)
         for name, bag in find_bags(list(paths), out)
@@ -71,7 +70,10 @@ def run(
     if done:
         print(f"{len(done)} of {len(todo)} bags are done already", flush=True)
     if left:
-        ending = over_ray(left, work, ray, jobs) if ray else over_processes(left, work, jobs)
+        if ray:
+            ending = over_ray(left, work, ray, local_cpus=jobs * max(1, threads))
+        else:
+            ending = over_processes(left, work, jobs)
         for outcome in ending:
             outcomes[outcome.name] = outcome
             print(f"[{len(outcomes)}/{len(todo)}] {_words(outcome)}", flush=True)
@@ -80,6 +82,13 @@ def run(
         print(line)
     print(f"written: {out / 'fleet.csv'}, fleet.json and a folder for each bag")
     return 1 if counts(rows)["failed"] else 0
+
+
+def _threads(jobs: int, ray: str | None) -> int:
+    """Threads of each bag; 0: as many as it likes, where nobody shares the machine with it."""
+    if ray and ray != LOCAL:
+        return 1  # how many share a machine is the cluster's affair
+    return max(1, (os.cpu_count() or 1) // jobs) if jobs > 1 else 0
 
 
 def _words(outcome: Outcome) -> str:

@@ -68,9 +68,8 @@ def find_bags(paths: Sequence[Path], beside: Path) -> list[tuple[str, Path]]:
             raise EvaluationError(f"{path}: no bag in this folder")
         for bag in bags:
             inner = bag.relative_to(path) if bag != path else Path(bag.resolve().name)
-            found.setdefault(
-                bag.resolve(), str(inner.with_suffix("")) if inner.suffix else str(inner)
-            )
+            plain = inner.with_suffix("") if inner.suffix in BAG_SUFFIXES else inner
+            found.setdefault(bag.resolve(), str(plain))
     names: dict[str, Path] = {}
     for bag, name in found.items():
         unique, count = name, 1

@@ -36,7 +36,10 @@ def require_ray() -> ModuleType:
 
 
 def over_ray(jobs: Sequence[Job], work: Work, address: str, local_cpus: int) -> Iterator[Outcome]:
-    """Gives the outcomes as they come; each job takes ``threads`` CPUs (1 where that is 0).
+    """Gives the outcomes as they come.
+
+    Each job takes ``threads`` CPUs (1 where that is 0), and a GPU where ``model.device`` names
+    one: Ray hides GPUs from jobs that do not ask.
 
     Args:
         jobs: what is to do.
@@ -52,9 +55,7 @@ def over_ray(jobs: Sequence[Job], work: Work, address: str, local_cpus: int) -> 
     _connect(ray, address, local_cpus)
     try:
         task = ray.remote(max_retries=0)(evaluate)
-        waiting = {
-            task.options(num_cpus=max(1, job.threads)).remote(job, work): job for job in jobs
-        }
+        waiting = {task.options(**_needs(job)).remote(job, work): job for job in jobs}
         while waiting:
             (ready,), _ = ray.wait(list(waiting), num_returns=1)
             job = waiting.pop(ready)
@@ -65,6 +66,11 @@ def over_ray(jobs: Sequence[Job], work: Work, address: str, local_cpus: int) -> 
                 yield Outcome(job.name, str(job.bag), "failed", reason)
     finally:
         ray.shutdown()
+
+
+def _needs(job: Job) -> dict[str, int]:
+    is_gpu = job.options.config.model.device.startswith("cuda")
+    return {"num_cpus": max(1, job.threads), "num_gpus": int(is_gpu)}
 
 
 def _connect(ray: ModuleType, address: str, local_cpus: int) -> None:
