@@ -9,6 +9,7 @@ arc, as in tf2.
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -140,7 +141,7 @@ class TransformBuffer:
         """
         parent, child = parent.lstrip("/"), child.lstrip("/")
         pose = (*map(float, translation), *map(float, quat_xyzw))
-        if not np.isfinite(pose).all() or not any(pose[3:]) or parent == child:
+        if not all(map(math.isfinite, pose)) or not any(pose[3:]) or parent == child:
             return False
         edge = self._edges.get(child)
         if edge is None or edge.parent != parent or edge.is_static != is_static:
