@@ -153,6 +153,12 @@ def test_images_are_counted_by_camera_and_cause_and_add_up(html: str):
     assert "✓ adds up: 21 windows formed = 20 done + 1 dropped" in counts
 
 
+def test_cameras_are_counted_where_their_images_are_counted_together():
+    counts = {"all cameras": {"received": 30, "used": 30, "dropped": {}}}
+
+    assert "2 cameras" in report_html(run(counts=counts))
+
+
 def test_counts_that_do_not_add_up_are_told():
     counts = {"front": {"received": 30, "used": 20, "dropped": {"late": 4}}}
 
@@ -226,7 +232,7 @@ def test_run_with_nothing_in_it_still_gives_a_page():
     )
 
     Document(html)
-    assert "There is no ground truth" in html
+    assert "No ground truth was given or found" in html
     assert "No pictures were drawn" in html
 
 

@@ -102,7 +102,7 @@ def _head(run: RunResult) -> Child:
     facts = [_KINDS.get(kind, kind)]
     if source.get("duration_s"):
         facts.append(f"{source['duration_s']:g} s")
-    facts.append(cameras(len(run.counts)))
+    facts.append(cameras(run))
     if source.get("policy"):
         facts.append(str(source["policy"]))
     network = str(model.get("name") or "no network")

@@ -108,15 +108,17 @@ def _others(run: RunResult, group: str, variant: str, name: str) -> Iterator[tup
             yield baseline, value
 
 
-def cameras(count: int) -> str:
-    """The number of cameras in words."""
+def cameras(run: RunResult) -> str:
+    """The number of cameras in words; recorded outputs count all of them together."""
+    names = run.config.get("cameras.names") or ()
+    count = max(len(run.counts), len(run.topics), len(names))
     return f"{count} camera" if count == 1 else f"{count} cameras"
 
 
 def _count_tiles(run: RunResult) -> Iterator[Markup]:
     received = sum(counts["received"] for counts in run.counts.values())
     used = sum(counts["used"] for counts in run.counts.values())
-    yield _tile("Images used", f"{used} of {received}", note=cameras(len(run.counts)))
+    yield _tile("Images used", f"{used} of {received}", note=cameras(run))
     windows = run.windows
     steps = run.config.get("window.length")
     note = f"of {steps} steps" if steps else ""
@@ -161,7 +163,8 @@ def truth_table(run: RunResult) -> Child:
     if not run.truth:
         return element(
             "p",
-            "There is no ground truth in this recording: what is below needs none.",
+            "No ground truth was given or found: what is below measures the results against "
+            "each other and the recording's own TF.",
             class_="soft",
         )
     rows: list[list[Child]] = [
