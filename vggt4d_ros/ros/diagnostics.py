@@ -115,6 +115,9 @@ class Diagnostics:
     def _scale(self, status: DiagnosticStatusWrapper) -> DiagnosticStatusWrapper:
         session = self._session()
         last = session.last_status if session is not None else None
+        if session is not None and session.given_depth is not None:
+            for reason, count in dict(session.given_depth.refused).items():
+                status.add("given depth refused", f"{count} images: {reason}")
         if last is None:
             status.summary(DiagnosticStatus.OK, "no window yet")
             return status

@@ -7,6 +7,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections import Counter, deque
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -26,6 +27,15 @@ _KEPT = 30  # images per camera: the network may be a second behind
 _TYPES: dict[str, np.dtype[Any]] = {"32FC1": np.dtype(np.float32), "16UC1": np.dtype(np.uint16)}
 
 
+@dataclass(slots=True, eq=False)
+class _Heard:
+    """One depth image: as it came, then decoded; neither where it was of no use."""
+
+    stamp_ns: int
+    message: Image | None
+    depth: NDArray[np.float32] | None = None
+
+
 class GivenDepthInput:
     """Hears depth images on the executor's thread, gives them on the worker's.
 
@@ -38,7 +48,7 @@ class GivenDepthInput:
         self._node = node
         self._tolerance_ns = round(config.sync.tolerance_s * NANOSECONDS)
         self._lock = threading.Lock()
-        self._images: dict[int, deque[tuple[int, Image]]] = {}
+        self._images: dict[int, deque[_Heard]] = {}
         self.refused: Counter[str] = Counter()  # images that are no depth, by reason
         self._subscriptions = []
         for camera, topic in depth_topics(config).items():
@@ -56,33 +66,40 @@ class GivenDepthInput:
 
     def _on_image(self, view: int, message: Image) -> None:
         with self._lock:
-            self._images[view].append((ns_from_stamp(message.header.stamp), message))
+            self._images[view].append(_Heard(ns_from_stamp(message.header.stamp), message))
 
     def of_window(self, window: Window) -> dict[tuple[int, int], NDArray[np.float32]]:
-        """Gives the depth (H, W) in metres of the newest step's frames, as far as it has come."""
-        step = window.shape[0] - 1
+        """Gives the depth (H, W) in metres of each frame, as far as it has come."""
         found = {}
-        for view in self._images:
+        for step, view in np.ndindex(window.shape):
             frame = window.frame(step, view)
-            message = None if frame is None else self._nearest(view, frame.stamp_ns)
-            if message is None:
+            if frame is None or view not in self._images:
                 continue
-            try:
-                found[step, view] = depth_from_msg(message)
-            except ValueError as error:
-                self.refused[str(error)] += 1
-                self._node.get_logger().warning(
-                    f"given depth is not used: {error}", throttle_duration_sec=5.0
-                )
+            heard = self._nearest(view, frame.stamp_ns)
+            if heard is not None and heard.message is not None:
+                self._decode(heard, heard.message)
+            if heard is not None and heard.depth is not None:
+                found[step, view] = heard.depth
         return found
 
-    def _nearest(self, view: int, stamp_ns: int) -> Image | None:
+    def _decode(self, heard: _Heard, message: Image) -> None:
+        """Turns a message into depth, once; it is in as many windows as they have steps."""
+        heard.message = None
+        try:
+            heard.depth = depth_from_msg(message)
+        except ValueError as error:
+            self.refused[str(error)] += 1
+            self._node.get_logger().warning(
+                f"given depth is not used: {error}", throttle_duration_sec=5.0
+            )
+
+    def _nearest(self, view: int, stamp_ns: int) -> _Heard | None:
         with self._lock:
             known = list(self._images[view])
-        if not known:
+        nearest = min(known, key=lambda heard: abs(heard.stamp_ns - stamp_ns), default=None)
+        if nearest is None or abs(nearest.stamp_ns - stamp_ns) > self._tolerance_ns:
             return None
-        stamp, message = min(known, key=lambda entry: abs(entry[0] - stamp_ns))
-        return message if abs(stamp - stamp_ns) <= self._tolerance_ns else None
+        return nearest
 
     def close(self) -> None:
         """Ends the subscriptions."""
