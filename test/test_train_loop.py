@@ -149,6 +149,26 @@ def test_loss_that_is_not_finite_stops_and_keeps_the_batch(tmp_path: Path) -> No
     assert not (tmp_path / "state.pt").exists()
 
 
+def test_camera_head_can_be_kept_from_pulling_at_the_trunk(tmp_path: Path) -> None:
+    only = LossWeights(
+        depth=0.0, points=0.0, dynamic=0.0, flow=0.0, flow_confidence=0.0, tracks=0.0
+    )
+    phase = Phase(until=1, batch=1, grids=((2, 1),), sizes=((56, 56),), weights=only)
+    norms = {}
+    for share in (1.0, 0.1):
+        trainer = Trainer(tiny(phases=(phase,), camera_gradient=share), tmp_path / str(share))
+        trainer.phase = phase
+        trainer.losses(training_batch(trainer.config, 0))[0].backward()
+        trunk = trainer.model.cross_view_global_fusion.camera_token.grad
+        head = trainer.model.spatial_head.token_norm.weight.grad
+        assert trunk is not None
+        assert head is not None
+        norms[share] = float(trunk.norm()), float(head.norm())
+
+    assert norms[0.1][0] == pytest.approx(0.1 * norms[1.0][0], rel=1e-3)
+    assert norms[0.1][1] == pytest.approx(norms[1.0][1], rel=1e-3)
+
+
 def test_phase_trains_only_what_it_names(tmp_path: Path) -> None:
     phase = Phase(
         until=2,
@@ -186,6 +206,12 @@ def test_new_heads_start_fresh_and_the_rest_goes_on(
     assert set(own) - set(saved)
     assert all(name.startswith("motion_head") for name in set(own) - set(saved))
     assert "start fresh, first motion_head" in caplog.text
+    # the optimiser remembers what it had
+    moments = larger.state.optimizer.state
+    parameters = dict(larger.model.named_parameters())
+    assert {name for name, value in parameters.items() if value in moments} == {
+        name for name in saved if parameters[name].requires_grad
+    }
     larger.step()
 
 
