@@ -38,9 +38,8 @@ class PictureBook:
     def __init__(self, expected: int, wanted: int, cameras: Sequence[str]) -> None:
         count = max(0, min(wanted, expected))
         spread = np.linspace(0, max(expected - 1, 0), count).round().astype(int)
-        self._chosen = frozenset(spread.tolist())
+        self._chosen: list[int] = sorted(set(spread.tolist()))  # still to be drawn, by index
         self._cameras = cameras
-        self._seen = 0
         self.pictures: list[Picture] = []
 
     def window(
@@ -49,11 +48,11 @@ class PictureBook:
         views: Sequence[ViewProducts],
         truths: Mapping[int, FrameTruth],
     ) -> None:
-        """Draws the window if it is one of those chosen."""
-        number = self._seen
-        self._seen += 1
-        if number not in self._chosen or not views:
+        """Draws the window if it is one of those chosen, or the first after one that was lost."""
+        index = processed.window.index
+        if not self._chosen or index < self._chosen[0] or not views:
             return
+        self._chosen = [later for later in self._chosen if later > index]
         for view in views[:_MOST_CAMERAS]:
             self._draw_view(processed, view, truths.get(view.view))
         cloud = render_cloud(views, WIDTH)

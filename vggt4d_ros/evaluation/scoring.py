@@ -136,12 +136,15 @@ class Scorer:
         self, estimate: Estimate, metrics: Metrics, baselines: dict[str, Metrics]
     ) -> Trajectory | None:
         known = self._source.trajectory(estimate.trajectory.stamps_ns)
-        if known is None:
+        counts = self._source.report.truth.get("trajectory")
+        if known is None or counts is None:
+            if counts is not None:
+                counts.of, counts.why = len(estimate.trajectory), "no usable pose in it"
             return None
         score = score_trajectory(
             estimate,
             known,
-            self._source.report.truth["trajectory"],
+            counts,
             tolerance_s=self._options.truth_tolerance_s,
             metric=self._source.metric,
         )

@@ -108,20 +108,17 @@ class BagSource:
             pass  # the recording is damaged: said when it is read
 
     def arrivals(self) -> Iterator[Arrival]:
-        by_image = {camera.image: i for i, camera in enumerate(self._plan.cameras)}
-        by_info = {camera.info: i for i, camera in enumerate(self._plan.cameras) if camera.info}
-        waiting: deque[tuple[int, bool, BagMessage]] = deque()  # camera, whether it is an image
+        topics = {name for camera in self._plan.cameras for name in (camera.image, camera.info)}
+        waiting: deque[BagMessage] = deque()
         for message in self._messages():
-            if message.topic in by_image:
-                waiting.append((by_image[message.topic], True, message))
-            elif message.topic in by_info:
-                waiting.append((by_info[message.topic], False, message))
+            if message.topic in topics:
+                waiting.append(message)
             else:
                 self._take(message)
-            while waiting and waiting[0][2].stamp_ns < message.stamp_ns - _AHEAD_NS:
-                yield from self._deliver(*waiting.popleft())
+            while waiting and waiting[0].stamp_ns < message.stamp_ns - _AHEAD_NS:
+                yield from self._deliver(waiting.popleft())
         while waiting:
-            yield from self._deliver(*waiting.popleft())
+            yield from self._deliver(waiting.popleft())
         self.report.faults += [*self._bad_messages.values(), *stream_faults(self._watches)]
 
     def _messages(self) -> Iterator[BagMessage]:
@@ -131,11 +128,12 @@ class BagSource:
         except BagError as error:
             self.report.faults.append(str(error).replace(str(self._bag.path), self._bag.path.name))
 
-    def _deliver(self, camera: int, is_image: bool, message: BagMessage) -> Iterator[Arrival]:
-        if is_image:
-            yield self._image(camera, message)
-        else:
-            self._info(camera, message)
+    def _deliver(self, message: BagMessage) -> Iterator[Arrival]:
+        for index, camera in enumerate(self._plan.cameras):
+            if message.topic == camera.image:
+                yield self._image(index, message)
+            elif message.topic == camera.info:
+                self._info(index, message)
 
     def _info(self, camera: int, message: BagMessage) -> None:
         feed, watch = self._feeds[camera], self._watches[camera]

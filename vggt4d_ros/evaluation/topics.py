@@ -19,10 +19,12 @@ COMPRESSED = "sensor_msgs/msg/CompressedImage"
 CAMERA_INFO = "sensor_msgs/msg/CameraInfo"
 TF = "tf2_msgs/msg/TFMessage"
 ODOMETRY = "nav_msgs/msg/Odometry"
+STATUS = "vggt4d_ros/msg/WindowStatus"
 POSES = ("geometry_msgs/msg/PoseStamped", "geometry_msgs/msg/PoseWithCovarianceStamped")
 DEPTH_ENCODINGS = ("16UC1", "32FC1", "mono16")
 # what comes after a camera's name; the first of these is taken where a camera has several
 _ENDINGS = ("image_raw", "image_color", "image", "image_rect_color", "image_rect", "image_mono")
+_COMPRESSED_END = "/compressed"
 _TRANSPORTS = ("compressed", "compressedDepth")
 
 
@@ -77,7 +79,9 @@ def plan_topics(bag: Bag, options: EvalOptions) -> TopicPlan:
         BagError: no camera is in the bag, or a named topic is not.
         ConfigError: camera names that the node would refuse.
     """
-    images = [_look(bag, topic) for topic in bag.require_images()]
+    nodes = output_prefixes(bag)
+    seen = [topic for topic in bag.require_images() if not topic.name.startswith(nodes)]
+    images = [_look(bag, topic) for topic in seen]
     depth = [image for image in images if image.is_depth]
     left_out: tuple[str, ...] = ()
     if options.topics:
@@ -92,10 +96,22 @@ def plan_topics(bag: Bag, options: EvalOptions) -> TopicPlan:
         given_depth=_given_depth(bag, options, [camera.name for camera in cameras]),
         cameras=cameras,
         tf=tuple(t.name for t in bag.topics if t.type == TF and _is_tf(t.name)),
-        poses=tuple(t.name for t in bag.topics if t.type in (ODOMETRY, *POSES) and t.count),
+        poses=tuple(
+            t.name
+            for t in bag.topics
+            if t.type in (ODOMETRY, *POSES) and t.count and not t.name.startswith(nodes)
+        ),
         left_out=left_out,
         notes=notes,
     )
+
+
+def output_prefixes(bag: Bag) -> tuple[str, ...]:
+    """How the names of outputs of our own node begin, in a recording that has them.
+
+    They are neither cameras nor truth.
+    """
+    return tuple(t.name.removesuffix("status") for t in bag.topics if t.type == STATUS)
 
 
 def config_for(config: Config, cameras: Sequence[CameraSource]) -> Config:
@@ -105,9 +121,17 @@ def config_for(config: Config, cameras: Sequence[CameraSource]) -> Config:
         ConfigError: the values contradict each other for these cameras.
     """
     names = tuple(camera.name for camera in cameras)
-    images = tuple(camera.image for camera in cameras)
-    section = replace(config.cameras, names=names, image_topics=images, info_topics=())
-    section = replace(section, info_topics=tuple(c.info or info_beside(c.image) for c in cameras))
+    compressed = all(c.compressed and c.image.endswith(_COMPRESSED_END) for c in cameras)
+    images = tuple(
+        c.image.removesuffix(_COMPRESSED_END) if compressed else c.image for c in cameras
+    )
+    section = replace(
+        config.cameras,
+        names=names,
+        image_topics=images,
+        info_topics=tuple(c.info or info_beside(_without_transport(c.image)) for c in cameras),
+        transport="compressed" if compressed else "raw",
+    )
     found = replace(config, cameras=section)
     validate(found)
     return found
