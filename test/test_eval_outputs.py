@@ -199,6 +199,17 @@ def test_mask_and_scene_flow_are_scored_where_a_topic_has_their_truth(made, tmp_
     assert found.rows[0]["epe3d"] == 0.0
 
 
+def test_run_over_a_recording_with_outputs_takes_them_for_neither_cameras_nor_truth(made, tmp_path):
+    sensors, run, outputs = made
+    without_truth = write_scene(tmp_path / "sensors", Scene(steps=STEPS))
+
+    found = evaluate_bag(join(tmp_path / "both", without_truth, outputs), options(pictures=0))
+
+    assert found.topics == run.topics
+    assert "depth" not in found.truth
+    assert found.source["left_out"] == []
+
+
 # ---------------------------------------------------------------------- counts and rows
 
 

@@ -10,10 +10,9 @@ from typing import Any
 
 from vggt4d_ros.evaluation.bag import IMAGE_TYPES, Bag, BagError, BagTopic
 from vggt4d_ros.evaluation.options import EvalOptions, EvaluationError
-from vggt4d_ros.evaluation.topics import DEPTH_ENCODINGS, ODOMETRY, POSES
+from vggt4d_ros.evaluation.topics import DEPTH_ENCODINGS, ODOMETRY, POSES, STATUS, output_prefixes
 from vggt4d_ros.messages import topics
 
-STATUS_TYPE = "vggt4d_ros/msg/WindowStatus"
 # what is scored of each camera, and how the name of a topic with its truth ends
 DEPTH, MASK, FLOW = topics.DEPTH.key, topics.DYNAMIC_MASK.key, topics.FLOW_IMAGE.key
 _ENDINGS = {MASK: "dynamic_mask", FLOW: "scene_flow/image"}
@@ -36,13 +35,13 @@ def find_outputs(bag: Bag, options: EvalOptions) -> OutputTopics:
     Raises:
         EvaluationError: no node's outputs, or those of several.
     """
-    nodes = sorted(t.name.rpartition("/")[0] for t in bag.topics if t.type == STATUS_TYPE)
+    nodes = sorted(t.name.rpartition("/")[0] for t in bag.topics if t.type == STATUS)
     below = options.namespace.rstrip("/")
     chosen = [node for node in nodes if node.startswith(f"{below}/")]
     if len(chosen) != 1:
         where = f"; --namespace chooses one of {', '.join(nodes)}" if nodes else ""
         raise EvaluationError(
-            f"{bag.path}: {len(chosen)} nodes (topics of type {STATUS_TYPE}) in it{where}"
+            f"{bag.path}: {len(chosen)} nodes (topics of type {STATUS}) in it{where}"
         )
     node = chosen[0]
     there = {topic.name for topic in bag.topics if topic.count}
@@ -105,8 +104,8 @@ def find_truth(bag: Bag, outputs: OutputTopics, options: EvalOptions) -> TruthTo
     Raises:
         BagError, EvaluationError: a named topic or camera is not there.
     """
-    nodes = [t.name.rpartition("/")[0] + "/" for t in bag.topics if t.type == STATUS_TYPE]
-    free = [t for t in bag.topics if t.count and not t.name.startswith(tuple(nodes))]
+    nodes = output_prefixes(bag)
+    free = [t for t in bag.topics if t.count and not t.name.startswith(nodes)]
     found: dict[str, tuple[int, str]] = {}
     for camera, topic in options.depth_topics.items():
         if camera not in outputs.cameras:
