@@ -31,6 +31,7 @@ CONFIGS = {
     "serial": small_compact(arrangement="serial"),
     "unified": small_compact(arrangement="unified"),
     "spatial": small_compact(arrangement="spatial"),
+    "pairs": small_compact(pairs=True),
 }
 
 
@@ -94,7 +95,7 @@ def test_sliding_windows_give_what_whole_windows_give(name: str) -> None:
 
 
 @pytest.mark.parametrize("steps", [(-1,), (-2, -1), ()])
-@pytest.mark.parametrize("name", ["compact-like", "step-scope"])
+@pytest.mark.parametrize("name", ["compact-like", "step-scope", "pairs"])
 def test_kept_results_have_the_bits_of_fresh_ones(name: str, steps: tuple[int, ...]) -> None:
     kept = Predictor(lively(CONFIGS[name]), device="cpu")
     fresh = Predictor(lively(CONFIGS[name]), device="cpu")
@@ -149,6 +150,30 @@ def test_late_layers_run_for_the_steps_that_are_asked_for_only(
 
     # newest step and its neighbour for flow; each earlier layer one step more (window of 3)
     assert sizes == [4, 3, 2]
+
+
+@pytest.mark.parametrize("name", ["compact-like", "release-like"])
+def test_flow_of_the_newest_step_is_the_same_without_the_rest(name: str) -> None:
+    whole, part, none = (Predictor(lively(CONFIGS[name]), device="cpu") for _ in range(3))
+
+    for shown in stream(4):
+        every = whole.predict(shown, (-2, -1))
+        some = part.predict(shown, (-2, -1), motion="flow")
+        nothing = none.predict(shown, (-2, -1), motion="none")
+        for (step, view), frame in some.frames.items():
+            known = every.frames[step, view]
+            assert frame.dynamic is None
+            if step == 3 and known.flow_backward is not None:
+                assert frame.flow_backward is not None
+                np.testing.assert_allclose(frame.flow_backward, known.flow_backward, atol=0.01)
+            if step == 2 and known.flow_forward is not None:
+                assert frame.flow_forward is not None
+                np.testing.assert_allclose(frame.flow_forward, known.flow_forward, atol=0.01)
+            assert step == 3 or frame.flow_backward is None
+            np.testing.assert_allclose(frame.depth, known.depth, rtol=1e-4)
+        for slot, frame in nothing.frames.items():
+            assert frame.flow_forward is frame.flow_backward is frame.dynamic is None
+            np.testing.assert_allclose(frame.depth, every.frames[slot].depth, rtol=1e-4)
 
 
 def test_poses_alone_need_no_time_branch(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -74,13 +74,16 @@ class Processor:
     Args:
         engine: the network.
         flow: whether scene flow will be asked for (costs dense outputs of one step more).
+        masks: whether all that the network says of motion is wanted, its own masks too; else the
+            flow that scene flow needs.
     """
 
-    def __init__(self, engine: Engine, *, flow: bool = True) -> None:
+    def __init__(self, engine: Engine, *, flow: bool = True, masks: bool = True) -> None:
         self._engine = engine
         self._decoder = WindowDecoder()
         self._tracker = Tracker()
         self.flow = flow
+        self._masks = masks
         self._max_steps: int | None = None  # set when memory ran out
 
     @property
@@ -148,7 +151,10 @@ class Processor:
                 window = replace(window, sets=window.sets[-self._max_steps :])
             try:
                 dense = self._tracker.dense_steps(window, flow=self.flow)
-                return window, self._engine.predict(window, dense)
+                if self._masks:
+                    return window, self._engine.predict(window, dense)
+                motion = "flow" if self.flow else "none"
+                return window, self._engine.predict(window, dense, motion=motion)
             except OutOfMemory as error:
                 steps = window.shape[0]
                 if steps == 1:

@@ -52,7 +52,12 @@ class Engine(Protocol):
         ...
 
     def predict(
-        self, window: Window, dense_steps: Sequence[int] | None = None, *, points: bool = False
+        self,
+        window: Window,
+        dense_steps: Sequence[int] | None = None,
+        *,
+        points: bool = False,
+        motion: str = "all",
     ) -> Prediction:
         """Predicts a window; dense outputs of the given steps, None: of the newest."""
         ...

@@ -75,11 +75,23 @@ class MotionHead(nn.Module):
         self.tracks = TrackHead(config) if config.motion.tracks else None
 
     def forward(
-        self, seen: MotionInput, shape: GridShape, valid: Tensor | None, steps: tuple[int, ...]
+        self,
+        seen: MotionInput,
+        shape: GridShape,
+        valid: Tensor | None,
+        steps: tuple[int, ...],
+        newest_flow: bool = False,
     ) -> MotionOutput:
-        """Motion of the dense steps, and tracks of the queries over all steps."""
-        ahead = tuple(step for step in steps if step + 1 < shape.steps)
-        behind = tuple(step for step in steps if step > 0)
+        """Motion of the dense steps, and tracks of the queries over all steps.
+
+        ``newest_flow``: only the flow between the last dense step and its neighbours, either way,
+        and no mask.
+        """
+        last = steps[-1] if steps else 0
+        ahead = tuple(
+            s for s in steps if s + 1 < shape.steps and (not newest_flow or s >= last - 1)
+        )
+        behind = tuple(s for s in steps if s > 0 and (not newest_flow or s == last))
         needed = {*steps, *(step + 1 for step in ahead), *(step - 1 for step in behind)}
         tracking = seen.queries is not None and self.tracks is not None
         used = tuple(range(shape.steps)) if tracking else tuple(sorted(needed))
@@ -102,7 +114,7 @@ class MotionHead(nn.Module):
             lead = (shape.batch, len(pairs), shape.views)
             forward = self._field(estimate, lead, ahead, slice(0, len(ahead)))
             backward = self._field(estimate, lead, behind, slice(len(ahead), len(pairs)))
-        if self.dynamic is not None:
+        if self.dynamic is not None and not newest_flow:
             quarter = select_steps(features.quarter, within, tuple(used.index(s) for s in steps))
             cues = self._cues(estimate, seen, shape, valid, steps, (ahead, behind))
             logits = self.dynamic(seen.fused, quarter, cues)[:, None]

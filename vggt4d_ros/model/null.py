@@ -66,7 +66,12 @@ class NullPredictor:
         self._depth.clear()
 
     def predict(
-        self, window: Window, dense_steps: Sequence[int] | None = None, *, points: bool = False
+        self,
+        window: Window,
+        dense_steps: Sequence[int] | None = None,
+        *,
+        points: bool = False,
+        motion: str = "all",
     ) -> Prediction:
         """Made-up outputs in the shapes of real ones; there is no flow, mask or point map."""
         started = time.perf_counter()

@@ -113,7 +113,7 @@ def dense_maps(
     if output.motion is not None:
         fields = (output.motion.forward, output.motion.backward)
         for name, field, there in zip(("forward", "backward"), fields, neighbours, strict=True):
-            if field is not None and there:
+            if field is not None and there and step in field.steps:
                 maps |= _flow_maps(name, field, step, at[1], placement)
         if output.motion.dynamic is not None:
             maps["dynamic"] = output.motion.dynamic[where][None].sigmoid()

@@ -193,7 +193,12 @@ class Predictor:
             torch.cuda.empty_cache()
 
     def predict(
-        self, window: Window, dense_steps: Sequence[int] | None = None, *, points: bool = False
+        self,
+        window: Window,
+        dense_steps: Sequence[int] | None = None,
+        *,
+        points: bool = False,
+        motion: str = "all",
     ) -> Prediction:
         """Predicts a window.
 
@@ -202,6 +207,8 @@ class Predictor:
             dense_steps: time steps whose dense outputs are wanted, negative from the end; None:
                 the newest. Flow to a neighbouring step needs no dense output of that step.
             points: whether the point map is wanted too (depth and pose give the same, better).
+            motion: all; flow: only that between the newest dense step and its neighbours, either
+                way, where the source is dense, and no mask; none.
 
         Raises:
             OutOfMemory: the device is too small for this window.
@@ -214,7 +221,7 @@ class Predictor:
                 float32_products(self.device, "fp32"),
                 _memory_errors(self.device),
             ):
-                return _Run(self, window, steps).prediction(points)
+                return _Run(self, window, steps, motion).prediction(points)
         except OutOfMemory:
             self.trunk.clear()
             raise
@@ -252,8 +259,11 @@ def _memory_errors(device: torch.device) -> Iterator[None]:
 class _Run:
     """One window on its way through the network."""
 
-    def __init__(self, predictor: Predictor, window: Window, dense: tuple[int, ...]) -> None:
+    def __init__(
+        self, predictor: Predictor, window: Window, dense: tuple[int, ...], motion: str
+    ) -> None:
         self.predictor = predictor
+        self.motion = motion
         self.model = predictor.model
         self.clock = StageClock(predictor.device, predictor.meter)
         with self.clock.stage("preprocess"):
@@ -274,7 +284,7 @@ class _Run:
 
     def _forward(self, points: bool) -> ModelOutput:
         steps = tuple(step - self.grid.steps[0] for step in self.dense)
-        seen = self.predictor.trunk.run(self.grid, steps, self.clock)
+        seen = self.predictor.trunk.run(self.grid, steps, self.motion, self.clock)
         head_precision = float32_products(self.predictor.device, self.predictor.head_precision)
         with self.clock.stage("heads"), head_precision:
             return self.model.apply_heads(
@@ -285,4 +295,6 @@ class _Run:
                 steps=steps,
                 points=points,
                 held=seen.held,
+                eighth=seen.eighth,
+                motion_of=self.motion,
             )

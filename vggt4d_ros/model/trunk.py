@@ -59,7 +59,9 @@ class Trunk:
         for cache in (self._encoded, self._started, self._reference, self._steps):
             cache.clear()
 
-    def run(self, grid: WindowGrid, steps: tuple[int, ...], clock: StageClock) -> Seen:
+    def run(
+        self, grid: WindowGrid, steps: tuple[int, ...], motion_of: str, clock: StageClock
+    ) -> Seen:
         """What the heads see of a grid, if they are asked for these of its own steps."""
         keys = {slot: (frame, grid.placements[slot]) for slot, frame in grid.frames.items()}
         model, shape, size = self.model, grid.shape, grid.window_shape[1]
@@ -68,18 +70,23 @@ class Trunk:
         with clock.stage("encoder"):
             started = self._begin(grid, keys, encoded)
             valid = grid.mask(device)
-            held = model.with_neighbours(steps, shape.steps)
-            skips = _skips(grid, {slot: encoded[key] for slot, key in keys.items()}, held)
+            held = model.with_neighbours(steps, shape.steps, motion_of)
+            frames = {slot: encoded[key].skips for slot, key in keys.items()}
+            skips = _skips(grid, frames, held)
+            eighth = None
+            if model.config.pairs:
+                eighth = grid.assemble({slot: maps[2] for slot, maps in frames.items()})
         with clock.stage("cross_view"):
             if model.cross_view_global_fusion.scope == "step":
                 spatial = self._views_by_step(grid, keys, started, valid)
             else:
-                start = grid.assemble({slot: begun.spatial for slot, begun in started.items()})
+                first = grid.assemble({slot: begun.spatial for slot, begun in started.items()})
                 rows = self._used_rows(shape, steps, device)
-                spatial = model.finish_views(start, shape, valid, rows)
+                spatial = model.finish_views(first, shape, valid, rows)
         with clock.stage("cross_time"):
-            taps = model.finish_steps(grid.assemble(started), spatial, shape, valid, steps)
-        return Seen(Encoded(taps.spatial[-1], skips), taps, shape, valid, held)
+            start = grid.assemble(started)
+            taps = model.finish_steps(start, spatial, shape, valid, steps, motion_of)
+        return Seen(Encoded(taps.spatial[-1], skips), taps, shape, valid, held, eighth)
 
     def _encode(self, keys: list[Key], size: int, clock: StageClock) -> dict[Key, Encoded]:
         """Tokens and skip maps of all frames; new ones in batches of one a camera."""
@@ -153,15 +160,13 @@ class Seen(NamedTuple):
     shape: GridShape
     valid: Tensor | None
     held: tuple[int, ...]
+    eighth: Tensor | None  # skip maps at 1/8 of all frames, where pairs are compared
 
 
 def _skips(
-    grid: WindowGrid, encoded: dict[Slot, Encoded], held: tuple[int, ...]
+    grid: WindowGrid, maps: dict[Slot, tuple[Tensor, ...]], held: tuple[int, ...]
 ) -> tuple[Tensor, ...]:
     """Skip maps of the frames of some of the grid's own steps."""
-    some = next(iter(encoded.values())).skips
-    if not some or not held:
+    if not held or not next(iter(maps.values())):
         return ()
-    steps = [grid.steps[step] for step in held]
-    part = {slot: found.skips for slot, found in encoded.items()}
-    return grid.assemble(part, steps)
+    return grid.assemble(maps, [grid.steps[step] for step in held])

@@ -166,13 +166,14 @@ class VGGT4D(nn.Module):
         shape: GridShape,
         valid: Tensor | None,
         steps: tuple[int, ...] | None = None,
+        motion_of: str = "all",
     ) -> Taps:
         """As ``fuse_steps``, of frames begun; taps as the heads need them for dense ``steps``."""
         if start.temporal is None:
             return self.fuse_steps(start.spatial.within, spatial, shape, valid)
         wanted = None
         if steps is not None:
-            used = self.with_neighbours(steps, shape.steps)
+            used = self.with_neighbours(steps, shape.steps, motion_of)
             if not used:  # poses alone do not see this branch
                 return Taps(spatial, spatial)
             wanted = range(used[0], used[-1] + 1)
@@ -180,13 +181,14 @@ class VGGT4D(nn.Module):
         time = self.cross_time_local_fusion
         return Taps(spatial, time.finish(start.temporal, shape, rope, valid, wanted))
 
-    def with_neighbours(self, steps: tuple[int, ...], count: int) -> tuple[int, ...]:
+    def with_neighbours(
+        self, steps: tuple[int, ...], count: int, motion_of: str = "all"
+    ) -> tuple[int, ...]:
         """The dense steps and those that flow needs beside them."""
-        if self.config.pairs:  # every frame is compared with the reference
-            return tuple(range(count))
-        if self.config.motion is None:
+        if self.config.motion is None or motion_of == "none" or not steps:
             return steps
-        near = {step + sign for step in steps for sign in (-1, 0, 1)}
+        sources = steps[-1:] if motion_of == "flow" else steps
+        near = {*steps, *(step + sign for step in sources for sign in (-1, 1))}
         return tuple(sorted(step for step in near if 0 <= step < count))
 
     def used_rows(self, shape: GridShape, steps: tuple[int, ...]) -> Tensor | None:
@@ -240,12 +242,12 @@ class VGGT4D(nn.Module):
         return self.spatiotemporal_dense_fusion(spatial, temporal)
 
     def compare_pairs(
-        self, taps: Taps, encoded: Encoded, pose: Tensor, shape: GridShape, valid: Tensor | None
+        self, taps: Taps, eighth: Tensor, pose: Tensor, shape: GridShape, valid: Tensor | None
     ) -> PairOutput:
-        """Matches of all frames with the reference, and what follows from them."""
+        """Matches of all frames with the reference, of their maps at 1/8, and what follows."""
         found: PairOutput = self.pair_head(
             taps.spatial[-1][:, self.specials :],
-            encoded.skips[2],
+            eighth,
             pose.flatten(1, 2),
             shape,
             None if valid is None else valid.flatten(1),
@@ -332,23 +334,28 @@ class VGGT4D(nn.Module):
         points: bool,
         queries: Tensor | None = None,
         held: tuple[int, ...] | None = None,
+        eighth: Tensor | None = None,
+        motion_of: str = "all",
     ) -> ModelOutput:
         """Camera, dense and motion heads; ``steps`` as ``dense_steps`` of ``forward``.
 
-        ``held`` are the steps, rising, whose skip maps are in ``encoded``; None: all.
+        ``held`` are the steps, rising, whose skip maps are in ``encoded``; None: all, else
+        ``eighth`` are the maps at 1/8 of all frames if pairs are compared. ``motion_of``: all,
+        flow or none, as for ``Predictor.predict``.
         """
         poses = self.estimate_poses(taps, shape, valid)
+        pairs = None
+        if self.config.pairs:
+            maps = encoded.skips[2] if eighth is None else eighth
+            pairs = self.compare_pairs(taps, maps, poses[-1], shape, valid)
+            poses.append(pairs.pose.unflatten(1, (shape.steps, shape.views)))
         if not steps and queries is None:
-            return ModelOutput(poses, None, None, None, None, None)
+            return ModelOutput(poses, None, None, None, None, None, pairs)
         fused = self.fuse_branches(taps, shape, steps)
         here = shape if held is None else shape._replace(steps=len(held))
         own = steps if held is None else tuple(held.index(step) for step in steps)
         skips = tuple(select_steps(skip, here, own) for skip in encoded.skips)
-        pairs = cues = None
-        if self.config.pairs:
-            pairs = self.compare_pairs(taps, encoded, poses[-1], shape, valid)
-            poses.append(pairs.pose.unflatten(1, (shape.steps, shape.views)))
-            cues = select_steps(pairs.cues.flatten(0, 1), shape, steps)
+        cues = None if pairs is None else select_steps(pairs.cues.flatten(0, 1), shape, steps)
         raw_depth, raw_points = self.predict_dense(fused, skips, shape, points, cues)
         lead = (shape.batch, len(steps), shape.views)
         depth = depth_conf = world = world_conf = None
@@ -357,10 +364,10 @@ class VGGT4D(nn.Module):
         if raw_points is not None:
             world, world_conf = (x.unflatten(0, lead) for x in activate_points(raw_points))
         motion = None
-        if self.config.motion is not None:
+        if self.config.motion is not None and motion_of != "none":
             temporal = taps.temporal[-1][:, self.specials :]
             seen = MotionInput(temporal, fused[-1], encoded.skips, poses[-1], depth, queries, held)
-            motion = self.motion_head(seen, shape, valid, steps)
+            motion = self.motion_head(seen, shape, valid, steps, motion_of == "flow")
         return ModelOutput(poses, depth, depth_conf, world, world_conf, motion, pairs)
 
 

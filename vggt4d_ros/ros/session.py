@@ -86,7 +86,7 @@ class Session:
         self.cameras: list[CameraInput] = []
         self.given_depth: GivenDepthInput | None = None
         self.pipeline = StreamPipeline(len(config.cameras.names), config.sync, config.window)
-        self._processor = Processor(engine)
+        self._processor = Processor(engine, masks=False)
         self._worker = Worker(
             pipeline=self.pipeline,
             processor=self._processor,
