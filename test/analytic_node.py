@@ -33,7 +33,7 @@ from vggt4d_ros.model.null import NullPredictor
 
 drive = drive_of({views})
 
-def predict(self, window, dense_steps=None, *, points=False):
+def predict(self, window, dense_steps=None, **asked):
     newest = round((window.sets[-1].stamp_ns - drive.stamp_ns(0, 0)) / 1e9 / drive.step_s)
     drive.length = window.shape[0]
     drive.jitter_s = tuple(
