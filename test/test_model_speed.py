@@ -33,7 +33,11 @@ def test_the_configuration_means_the_same_as_the_predictors_default() -> None:
     assert make(Speed()).warnings == ()
 
 
-@pytest.mark.parametrize("config", [small_compact(), tiny_motion()], ids=["pyramid", "dpt"])
+@pytest.mark.parametrize(
+    "config",
+    [small_compact(), small_compact(pairs=True), tiny_motion()],
+    ids=["pyramid", "pairs", "dpt"],
+)
 def test_bf16_heads_are_near_float32_and_leave_poses_alone(config: object) -> None:
     shown = next(stream(3))
     exact = make(Speed(), config).predict(shown, points=True)

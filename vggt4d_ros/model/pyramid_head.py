@@ -78,7 +78,7 @@ class PyramidHead(nn.Module):
             skip = skips[level].to(x.dtype)
             x = enlarge(self.narrow[level](x), 2) + self.lateral[level](skip)
             if level == 2 and self.cues is not None and cues is not None:
-                x = x + self.cues(cues)
+                x = x + self.cues(cues.to(x.dtype))
             x = self.merge[level](x)
         depth = None if self.depth_out is None else _bounded(self.depth_out(x))
         if not points or self.points_out is None:
