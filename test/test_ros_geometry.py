@@ -47,7 +47,7 @@ from vggt4d_ros.ros.given_depth import depth_from_msg
 
 pytestmark = pytest.mark.ros
 
-PATIENCE_S = 60.0
+PATIENCE_S = 20.0  # times ros_graph.PATIENCE
 Spin = Callable[[float], None]
 
 
