@@ -13,10 +13,12 @@ torch = pytest.importorskip("torch")
 
 from model_cases import lively, small_compact, window  # noqa: E402
 
+from vggt4d_ros.benchmark_reference import NaiveReference, largest_differences  # noqa: E402
 from vggt4d_ros.datatypes import Window  # noqa: E402
 from vggt4d_ros.model import checkpoint  # noqa: E402
 from vggt4d_ros.model.errors import OutOfMemory  # noqa: E402
 from vggt4d_ros.model.predictor import Predictor  # noqa: E402
+from vggt4d_ros.model.speed import Speed  # noqa: E402
 
 pytestmark = [
     pytest.mark.gpu,
@@ -53,6 +55,25 @@ def test_reused_tokens_on_a_gpu_equal_fresh_ones() -> None:
         reused, fresh = kept.predict(shown), predictor("cuda", "fp32").predict(shown)
         for slot, frame in fresh.frames.items():
             np.testing.assert_array_equal(reused.frames[slot].depth, frame.depth)
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_sliding_windows_on_a_gpu_give_what_whole_windows_give(compiled: bool) -> None:
+    sliding = Predictor(
+        lively(small_compact()), device="cuda", precision="fp32", speed=Speed(compile=compiled)
+    )
+    naive = NaiveReference(lively(small_compact()).cuda(), "fp32", 64)
+    missing = frozenset({(2, 1), (3, 0)})
+    long = window(7, SIZES, missing=missing)
+
+    for start in range(4):
+        shown = Window(long.sets[start : start + 4], start)
+        found = sliding.predict(shown)
+        errors = largest_differences(found, naive.predict(shown))
+        assert errors["slots"] == 0
+        assert errors["depth"] < 1e-2
+        assert errors["rotation_deg"] < 0.1
+        assert all(value > 0 for value in found.stage_ms.values())
 
 
 def test_automatic_choice_takes_the_gpu() -> None:
