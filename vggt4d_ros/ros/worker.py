@@ -96,7 +96,9 @@ class Worker:
             return
         self._processor.engine.image_size = self._deadline.plan.rung.image_size
         try:
-            processed = self._processor.process(self._deadline.cut(window), self._rig(window), self._hints)
+            processed = self._processor.process(
+                self._deadline.cut(window), self._rig(window), self._hints
+            )
         except EmptyWindow as empty:
             causes = {refusal.frame: refusal.cause for refusal in empty.refused}
             self._pipeline.drop(window, "undecodable", causes)
