@@ -215,6 +215,8 @@ class Predictor:
             ValueError: a dense step is out of range.
         """
         steps = resolve_steps(dense_steps, window.shape[0])
+        if self._known is not None:  # compiled: the last window's outputs may be written over
+            torch.compiler.cudagraph_mark_step_begin()
         try:
             with (
                 torch.inference_mode(),
