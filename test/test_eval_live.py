@@ -34,7 +34,7 @@ PARAMETERS = ROOT / "config" / "demo.yaml"
 # of each camera its depth, of one its scene flow: each topic costs the live node time
 TOPICS = r"/vggt4d/(cam0\d/depth/image_rect|cam01/scene_flow/(image|dynamic_mask)|odometry|status)"
 WINDOWS = 10  # of 13 instants, 4 at a time
-DEADLINE_S = 240.0
+DEADLINE_S = 300.0
 
 
 @dataclass
@@ -118,7 +118,7 @@ def run_offline(tmp_path: Path, engine: str) -> Outputs:
     ("engine", "rates"),
     [
         ("null", (0.5, 0.1, 0.03)),
-        pytest.param("vggt4d", (0.02, 0.005), marks=pytest.mark.slow),
+        pytest.param("vggt4d", (0.02, 0.008), marks=pytest.mark.slow),
     ],
 )
 def test_live_replay_gives_the_messages_of_the_offline_run(tmp_path, engine, rates):
