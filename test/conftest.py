@@ -90,7 +90,8 @@ def end(pids: Iterator[int]) -> None:
 
 def left_segments() -> Iterator[Path]:
     """Fast DDS shared memory of this session that no process has mapped any more."""
-    there = [*SHM.glob("fastrtps_*"), *SHM.glob("fastdds_*")]  # before: what comes later is not ours
+    # the files first: what others make while /proc is read is not mapped in what was read
+    there = [*SHM.glob("fastrtps_*"), *SHM.glob("fastdds_*")]
     mapped = ""
     for folder in Path("/proc").glob("[0-9]*"):
         try:

@@ -67,8 +67,8 @@ def run(arguments: argparse.Namespace) -> int:
             raise CommandError("--export needs --evaluate N: a model ships with its metrics")
         if arguments.ablation is not None:
             recordings = None if arguments.samples is None else open_samples(arguments.samples)
-            report = Path(arguments.ablation)
-            found = run_ablation(config, Path(arguments.out), report, recordings=recordings)
+            table_file = Path(arguments.ablation)
+            found = run_ablation(config, Path(arguments.out), table_file, recordings=recordings)
             print(table(found["summary"]))
             return 0
         trainer = Trainer(config, Path(arguments.out))
