@@ -32,6 +32,8 @@ started = time.time()
 def pytest_configure() -> None:
     os.environ[MARK] = uuid.uuid4().hex  # inherited by all that the tests start
     os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+    # OpenMP's threads spin while they wait: on a busy machine that makes torch ten times slower
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     # as docs/dds.md advises users: the defaults lose a receiver that is slow to answer
     os.environ.setdefault("FASTRTPS_DEFAULT_PROFILES_FILE", str(PROFILE))
     os.environ.setdefault("FASTDDS_DEFAULT_PROFILES_FILE", str(PROFILE))
