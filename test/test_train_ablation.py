@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from vggt4d_ros.model.checkpoint import untrained
+from vggt4d_ros.model.config import tiny_motion
 from vggt4d_ros.train.ablation import (
     VARIANTS,
     count_parameters,
@@ -18,6 +20,7 @@ from vggt4d_ros.train.ablation import (
     variant_config,
 )
 from vggt4d_ros.train.config import Phase, TrainConfig
+from vggt4d_ros.train.sweep import sweep
 
 
 @pytest.mark.parametrize("name", VARIANTS)
@@ -69,3 +72,26 @@ def test_small_ablation_writes_raw_numbers(tmp_path: Path) -> None:
     assert "epe" in written["runs"][0]["metrics"]
     assert "epe" not in written["runs"][0]["grids"]["1x2"]
     assert set(written["summary"]) == {"parallel", "unified"}
+
+
+def test_sweep_covers_every_grid_with_and_without_missing_frames() -> None:
+    model = untrained(tiny_motion()).eval()
+
+    rows = sweep(model, TrainConfig(), steps=(1, 2), views=(1, 2), windows=1, size=(56, 56))
+
+    assert [(row["steps"], row["views"], row["missing"]) for row in rows] == [
+        (1, 1, False),
+        (1, 2, False),
+        (2, 1, False),
+        (2, 2, False),
+        (2, 2, True),
+    ]
+    assert "epe" not in rows[0]["metrics"]  # one step has no flow
+    assert rows[3]["metrics"]["windows"] == 1
+
+
+def test_ablated_network_is_within_two_percent_for_every_variant_too() -> None:
+    config = TrainConfig(model="ablation")
+    counts = [count_parameters(variant_config(config, v, 0)) for v in VARIANTS.values()]
+
+    assert max(counts) / min(counts) < 1.02
