@@ -20,6 +20,8 @@ from vggt4d_ros.evaluation.suite_table import goals_of, look_up, report_lines
 from vggt4d_ros.model.checkpoint import untrained
 from vggt4d_ros.model.config import tiny_motion
 from vggt4d_ros.model.predictor import Predictor
+from vggt4d_ros.train.config import TrainConfig
+from vggt4d_ros.train.sampler import held_out
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 WINDOWS = 2
@@ -104,6 +106,18 @@ def test_every_grid_and_every_sample_is_there(first: tuple[dict[str, Any], Path]
     assert set(document["timing"]) == set(windows)
     # one camera at one time neither moves nor has neighbours
     assert set(document["sets"]["held_out_1x1"]["metrics"]) == {"depth", "poses"}
+
+
+def test_windows_are_those_held_out_from_training_each_once() -> None:
+    batch = next(held_out(TrainConfig(), 2, (1, 1), suite_compact.SIZE))
+
+    windows = list(suite_compact._rendered((1, 1), 2))
+
+    assert len(windows) == 2
+    for row, known in enumerate(windows):
+        expected = batch.images[row, 0, 0].permute(1, 2, 0).numpy()
+        np.testing.assert_allclose(known.rgb((0, 0)) / 255, expected, atol=0.51 / 255)
+    assert (windows[0].rgb((0, 0)) != windows[1].rgb((0, 0))).mean() > 0.5
 
 
 def test_a_stereo_sample_is_matched_too(first: tuple[dict[str, Any], Path]) -> None:
