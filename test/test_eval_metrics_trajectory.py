@@ -207,6 +207,10 @@ def test_a_straight_line_and_a_standing_robot_have_errors_too() -> None:
     assert trajectory_metrics(still, straight([0.0, 0.0, 0.0]), "se3")["ate_max"] < 1e-9
     with pytest.raises(ValueError, match="stands still"):
         trajectory_metrics(still, line, "scale")
+    for trembling in (straight([0.0, 1e-17, 2e-17]), straight([5e6, 5e6 + 1e-9, 5e6])):
+        for found, truth in ((trembling, line), (line, trembling)):
+            with pytest.raises(ValueError, match="stands still"):
+                trajectory_metrics(found, truth, "sim3")
 
 
 def test_angles_are_exact_near_none_and_near_half_a_turn() -> None:

@@ -120,6 +120,17 @@ def test_what_alignment_would_make_perfect_is_not_shown():
 
     assert set(two.metrics["trajectory"]) == {"none", "scale"}
     assert set(still.metrics["trajectory"]) == {"none", "se3"}
+    assert len(still.faults) == 1
+    assert "sim3 and scale left out: the true path is shorter" in still.faults[0]
+
+
+def test_an_estimate_that_only_trembles_has_no_scale_and_that_is_said():
+    result, _ = scored([0.0, 1e-17, 2e-17, 3e-17], [0.0, 1.0, 2.0, 3.0])
+
+    assert set(result.metrics["trajectory"]) == {"none", "se3"}
+    assert len(result.faults) == 1
+    assert "sim3 and scale left out" in result.faults[0]
+    assert "stands still" in result.faults[0]
 
 
 def test_truth_is_interpolated_to_the_stamp_of_the_estimate():

@@ -112,6 +112,7 @@ class _Outputs:
         truths = {} if counts is None else {"depth": counts}
         score = self._score_poses(estimate, truths)
         if score is not None:
+            self._faults += score.faults
             _merge(metrics, score.metrics)
             if self._options.baselines and score.baselines:
                 baselines["static_camera"] = score.baselines

@@ -59,7 +59,10 @@ class PointScorer:
         for variant, with_scale in (("all", True), ("metric", False)):
             if variant == "metric" and not (self._metric and processed.tracked.scale.known):
                 continue
-            rotation, shift, scale = umeyama(found, true, with_scale)
+            try:
+                rotation, shift, scale = umeyama(found, true, with_scale)
+            except ValueError:
+                continue  # all points at one place: no scale
             moved = scale * found @ rotation.T + shift
             numbers = point_metrics(moved, true, threshold, normals @ rotation.T, true_normals)
             self._tally.add("points", variant, {**numbers, "threshold_m": threshold})

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import get_args
 
 import numpy as np
@@ -101,6 +101,7 @@ class TrajectoryScore:
     metrics: Metrics
     baselines: Metrics
     truth: Trajectory | None  # at the matched stamps, in the frame of the estimate's first pose
+    faults: list[str] = field(default_factory=list)  # what was left out of the metrics, and why
 
 
 def score_trajectory(
@@ -137,6 +138,7 @@ def score_trajectory(
     true = _laid_onto(_at_stamps(nearest, truth, found.stamps_ns), found)
     metrics: Metrics = {}
     baselines: Metrics = {}
+    left_out: dict[str, list[str]] = {}  # reason -> alignments
     still = Trajectory(found.stamps_ns, np.repeat(found.poses[:1], len(found), axis=0))
     for alignment in get_args(TrajectoryAlignment):
         if alignment == "none" and not (metric and estimate.metric):
@@ -144,28 +146,26 @@ def score_trajectory(
         if alignment in ("se3", "sim3") and len(found) < _LEAST_POSES:
             continue  # two poses can always be laid onto two others
         if alignment in ("sim3", "scale") and metric and true.path_m[-1] < _LEAST_PATH_M:
-            continue  # the platform stands still: any scale would do
-        numbers = _metrics(found, true, alignment, deltas)
-        if numbers is not None:
-            metrics.setdefault("trajectory", {})[alignment] = numbers
+            reason = f"the true path is shorter than {_LEAST_PATH_M:g} m, any scale would do"
+            left_out.setdefault(reason, []).append(alignment)
+            continue
+        try:
+            numbers = trajectory_metrics(found, true, alignment, deltas)
+        except ValueError as error:  # e.g. a scale of a trajectory that stands still
+            left_out.setdefault(str(error), []).append(alignment)
+            continue
+        metrics.setdefault("trajectory", {})[alignment] = numbers
     if metric:
-        numbers = _metrics(still, true, "none", deltas)
-        if numbers is not None:
-            baselines["trajectory"] = {"none": numbers}
+        baselines["trajectory"] = {"none": trajectory_metrics(still, true, "none", deltas)}
     if metric and estimate.metric:
         calibration = _nees(estimate, found, true)
         if calibration is not None:
             metrics["calibration"] = {"pose": calibration}
-    return TrajectoryScore(metrics, baselines, true)
-
-
-def _metrics(
-    found: Trajectory, true: Trajectory, alignment: TrajectoryAlignment, deltas: Sequence[str]
-) -> dict[str, float] | None:
-    try:
-        return trajectory_metrics(found, true, alignment, deltas)
-    except ValueError:
-        return None  # e.g. a scale of a trajectory that stands still
+    faults = [
+        f"trajectory: alignment {' and '.join(names)} left out: {reason}"
+        for reason, names in left_out.items()
+    ]
+    return TrajectoryScore(metrics, baselines, true, faults)
 
 
 def _at_stamps(nearest: Trajectory, truth: Trajectory, stamps_ns: NDArray[np.int64]) -> Trajectory:

@@ -148,6 +148,7 @@ class Scorer:
             tolerance_s=self._options.truth_tolerance_s,
             metric=self._source.metric,
         )
+        self._source.report.faults += score.faults
         _merge(metrics, score.metrics)
         if self._options.baselines and score.baselines:
             baselines["static_camera"] = score.baselines

@@ -20,6 +20,7 @@ from vggt4d_ros.evaluation.metrics.inputs import Array
 
 TrajectoryAlignment = Literal["none", "se3", "sim3", "scale"]
 
+_LEAST_SPREAD = 1e-9  # root mean square of positions: less is rounding
 PAIR_TOLERANCE = 0.1  # share of a delta in seconds or metres by which a pair may miss it, as evo
 
 
@@ -165,7 +166,7 @@ def umeyama(source: Array, target: Array, with_scale: bool) -> tuple[Array, Arra
         with_scale: False: the scale is 1.
 
     Raises:
-        ValueError: a scale is wanted of points that are all the same.
+        ValueError: a scale is wanted, and the points of one side are all the same but for rounding.
     """
     source_mean, target_mean = source.mean(0), target.mean(0)
     spread = np.mean(np.sum((source - source_mean) ** 2, axis=-1))
@@ -177,10 +178,19 @@ def umeyama(source: Array, target: Array, with_scale: bool) -> tuple[Array, Arra
     rotation = (u * sign) @ vt
     scale = 1.0
     if with_scale:
-        scale = float(singular @ sign / spread) if spread > 0 else 0.0
-        if scale <= 0:
+        if _is_still(source) or _is_still(target):
             raise ValueError("no scale can be found: a trajectory stands still")
+        scale = float(singular @ sign / spread)
+        if scale <= 0:
+            raise ValueError("no scale can be found: the trajectories have no way in common")
     return rotation, target_mean - scale * rotation @ source_mean, scale
+
+
+def _is_still(points: Array) -> bool:
+    """Whether points (N, 3) differ by no more than rounding."""
+    spread = np.sqrt(np.mean(np.sum((points - points.mean(0)) ** 2, axis=-1)))
+    rounding = 16 * np.finfo(np.float64).eps * np.max(np.abs(points))
+    return bool(spread <= max(_LEAST_SPREAD, rounding))
 
 
 def _align(poses: Array, target: Array, alignment: TrajectoryAlignment) -> tuple[Array, float]:
