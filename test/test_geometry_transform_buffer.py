@@ -88,6 +88,8 @@ def test_what_cannot_be_a_transform_is_refused():
 
     assert not buffer.add("odom", "base_link", 0, (np.nan, 0.0, 0.0), UPRIGHT)
     assert not buffer.add("odom", "base_link", 0, (0.0, 0.0, 0.0), (0.0, 0.0, 0.0, 0.0))
+    for size in (1e-170, 1e170):  # their squares are 0 and inf
+        assert not buffer.add("odom", "base_link", 0, (0.0, 0.0, 0.0), (0.0, 0.0, 0.0, size))
     assert not buffer.add("odom", "odom", 0, (0.0, 0.0, 0.0), UPRIGHT)
     assert buffer.add("odom", "base_link", 0, (0.0, 0.0, 0.0), UPRIGHT)
     assert not buffer.add("base_link", "odom", 0, (0.0, 0.0, 0.0), UPRIGHT), "a loop"

@@ -136,12 +136,15 @@ class TransformBuffer:
             is_static: holds at all times.
 
         Returns:
-            Whether it could be used: not when a number is not finite, the quaternion is zero, or
-            the frame would be its own parent.
+            Whether it could be used: not when a number is not finite, the quaternion's length is
+            next to zero or huge, or the frame would be its own parent.
         """
         parent, child = parent.lstrip("/"), child.lstrip("/")
         pose = (*map(float, translation), *map(float, quat_xyzw))
-        if not all(map(math.isfinite, pose)) or not any(pose[3:]) or parent == child:
+        # beyond these lengths squares may under- or overflow
+        if not all(map(math.isfinite, pose)) or not 1e-6 < math.hypot(*pose[3:]) < 1e6:
+            return False
+        if parent == child:
             return False
         edge = self._edges.get(child)
         if edge is None or edge.parent != parent or edge.is_static != is_static:
