@@ -24,6 +24,7 @@ from vggt4d_ros.ros.encode import ns_from_stamp
 from vggt4d_ros.ros.qos import NO_SUBSCRIPTION_EVENTS, OVERRIDABLE, sensor_qos
 
 _KEPT = 30  # images per camera: the network may be a second behind
+_REASONS = 20  # told apart: they name sizes, of which there is no end
 _TYPES: dict[str, np.dtype[Any]] = {"32FC1": np.dtype(np.float32), "16UC1": np.dtype(np.uint16)}
 
 
@@ -88,7 +89,9 @@ class GivenDepthInput:
         try:
             heard.depth = depth_from_msg(message)
         except ValueError as error:
-            self.refused[str(error)] += 1
+            reason = str(error)
+            known = reason in self.refused or len(self.refused) < _REASONS
+            self.refused[reason if known else "other reasons"] += 1
             self._node.get_logger().warning(
                 f"given depth is not used: {error}", throttle_duration_sec=5.0
             )
