@@ -101,10 +101,10 @@ class WindowMessages:
     def _flow(self, view: ViewProducts) -> None:
         encoder, outlet, index = self._encoder, self._outlet, view.view
         asked = [t for t in FLOW_TOPICS if t.per_camera and outlet.wants(t, index)]
-        if not asked or view.flow_cloud is None or view.velocity is None:
+        if not asked or view.velocity is None:
             return
         head = self._camera_header(view)
-        if topics.FLOW in asked:
+        if topics.FLOW in asked and view.flow_cloud is not None:
             outlet.send(topics.FLOW, encoder.cloud(view.flow_cloud, SCENE_FLOW_FIELDS, head), index)
         if topics.FLOW_IMAGE in asked:
             outlet.send(topics.FLOW_IMAGE, encoder.image(view.velocity, "32FC3", head), index)
