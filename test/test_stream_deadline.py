@@ -208,6 +208,22 @@ def test_target_may_change_while_it_runs() -> None:
         control.aim(-1.0, 0.0)
 
 
+def test_a_pause_of_the_stream_is_not_taken_for_a_slower_camera() -> None:
+    """5 Hz wanted of a camera of 10 Hz, then of one that has become slower for good."""
+    control = DeadlineControl(6, SIZES)
+    control.aim(0.0, 5.0)
+    simulate(control, Machine(0.01), period_s=0.1, seconds=10)
+    strides = []
+    for index, arrival_s in enumerate((100.0, 100.1, 160.0, 160.1), start=1000):
+        control.admits(index, arrival_s)
+        strides.append(control.plan.stride)
+    for index in range(20):
+        control.admits(1004 + index, 161.0 + index)
+
+    assert strides == [2, 2, 2, 2]
+    assert control.plan.stride == 1
+
+
 def test_cut_keeps_the_newest_steps() -> None:
     image = LazyImage.from_array(np.zeros((2, 2, 3), dtype=np.uint8))
     sets = tuple(FrameSet((Frame(0, step, image),)) for step in range(6))
@@ -266,3 +282,7 @@ def test_worker_runs_what_the_deadline_lets_it() -> None:
     show(range(40, 90))
     assert len(published) == 10  # of 50 at 10 Hz
     assert pipeline.counts().windows_dropped == {"paced": 40}
+    # of each window one step runs: what lies between them was never seen
+    frames = pipeline.counts().frames
+    assert frames.dropped["paced"] >= 35
+    assert frames.received == 90 == frames.used + sum(frames.dropped.values()) + frames.pending

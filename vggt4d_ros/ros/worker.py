@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from vggt4d_ros.datatypes import Rig, Window
+from vggt4d_ros.datatypes import Frame, Rig, Window
 from vggt4d_ros.processor import EmptyWindow, Processed, Processor, ScaleHints
 from vggt4d_ros.stream.deadline import DeadlineControl
 from vggt4d_ros.stream.pipeline import StreamPipeline
@@ -95,22 +95,32 @@ class Worker:
             self._pipeline.drop(window, "paced")
             return
         self._processor.engine.image_size = self._deadline.plan.rung.image_size
+        unseen = self._left_out(window)
         try:
             processed = self._processor.process(
                 self._deadline.cut(window), self._rig(window), self._hints
             )
         except EmptyWindow as empty:
             causes = {refusal.frame: refusal.cause for refusal in empty.refused}
-            self._pipeline.drop(window, "undecodable", causes)
+            self._pipeline.drop(window, "undecodable", {**unseen, **causes})
             self._on_empty(empty)
             return
         except BaseException:
             self._pipeline.drop(window, "failed")
             raise
-        self._pipeline.done(window, {r.frame: r.cause for r in processed.refused})
+        refused = {refusal.frame: refusal.cause for refusal in processed.refused}
+        self._pipeline.done(window, {**unseen, **refused})
         # what was computed across a time jump or a close is of no use to anybody
         if self._pipeline.epoch == window.epoch and not self._pipeline.closed:
             said = self._deadline.describe()
             warnings = (*processed.warnings, said) if said else processed.warnings
             self._publish(replace(processed, warnings=warnings), wait_ms)
         self._deadline.observe((time.monotonic_ns() - started_ns) / 1e9)
+
+    def _left_out(self, window: Window) -> dict[Frame, str]:
+        """Frames of the oldest steps, which are not run, and why not."""
+        # without a target, only what fits into memory makes windows shorter
+        cause = "paced" if self._deadline.active else "out_of_memory"
+        kept = self._deadline.cut(window).shape[0]
+        oldest = window.sets[: window.shape[0] - kept]
+        return {frame: cause for one in oldest for frame in one.frames if frame is not None}

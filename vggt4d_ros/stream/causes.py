@@ -19,7 +19,7 @@ INPUT_CAUSES: dict[str, str] = {
 }
 # Settled where the network runs.
 NETWORK_CAUSES: dict[str, str] = {
-    "paced": "it lies between two windows that deadline.* let run",
+    "paced": "deadline.* left it out: between windows that run, or in steps cut off one",
     "unwanted": "nobody listened to an output (output.lazy)",
     "undecodable": "no frame of its window could be used",
     "out_of_memory": "the device had no memory for so many steps",

@@ -23,6 +23,7 @@ HEADROOM = 0.8  # a better rung must fit into this share of the target before it
 PATIENCE = 8  # windows that it must fit for; doubled each time it turns out too expensive
 MAX_PATIENCE = 512
 OVERRUNS = 2  # windows in a row that miss the target before a cheaper rung is taken
+PAUSE = 4.0  # so many times the usual time between windows is no slower camera, if it is but once
 PER_WINDOW = 1.0  # cost that does not grow with the window (encoder, heads), in time steps
 
 
@@ -88,6 +89,7 @@ class DeadlineControl:
         self._patience = PATIENCE
         self._tried_at: int | None = None  # rung from which a better one was last tried
         self._period_s = 0.0  # between windows as they come
+        self._paused = False  # before the newest window
         self._last: tuple[int, float] | None = None  # index and arrival of the window before
         self._taken: int | None = None  # index of the newest window taken
 
@@ -121,7 +123,10 @@ class DeadlineControl:
         if self._last is not None and index > self._last[0]:
             period = (arrival_s - self._last[1]) / (index - self._last[0])
             known = self._period_s
-            self._period_s = period if not known else known + SMOOTHING * (period - known)
+            # one pause of the stream says nothing of how fast it goes on
+            self._paused = 0 < known < period / PAUSE and not self._paused
+            if not self._paused:
+                self._period_s = period if not known else known + SMOOTHING * (period - known)
         self._last = index, arrival_s
         since = self.plan.stride if self._taken is None else index - self._taken
         if self.active and 0 < since < self.plan.stride:
@@ -164,7 +169,7 @@ class DeadlineControl:
         if self._rate_hz:
             targets.append(f"{self._rate_hz:g} Hz")
         size = f" of {plan.rung.image_size} px" if plan.rung.image_size else ""
-        every = "every window" if plan.stride == 1 else f"every {plan.stride}th window"
+        every = "every window" if plan.stride == 1 else f"one window in {plan.stride}"
         cost = "" if self._costs is None else f", {self._costs[self._level]:.3f} s each"
         missed = "" if plan.meets_target else "; the target is out of reach"
         return (
