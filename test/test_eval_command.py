@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,8 @@ from vggt4d_ros.cli import main
 from vggt4d_ros.evaluation.metrics import Trajectory, pool
 from vggt4d_ros.evaluation.options import EvaluationError
 from vggt4d_ros.evaluation.parameter_file import Parameters, read_parameters
-from vggt4d_ros.evaluation.run_folder import parse_tum, read_run, tum_text
+from vggt4d_ros.evaluation.results import RunResult
+from vggt4d_ros.evaluation.run_folder import metrics_document, parse_tum, read_run, tum_text
 from vggt4d_ros.evaluation.tally import RunningPool
 from vggt4d_ros.evaluation.topics import camera_name
 from vggt4d_ros.options import ConfigError
@@ -67,6 +69,12 @@ def test_what_cannot_be_done_is_one_line_and_status_1(tmp_path, capsys):
         ((bag, *out, "--topic", "left"), "--topic must be CAM=TOPIC"),
         ((bag, *out, "--topic", "a=/x"), "no image topic /x for camera a"),
         ((bag, *out, "--real-time", "-1"), "--real-time must not be negative"),
+        ((bag, *out, "--real-time", "inf"), "--real-time must not be negative and must be finite"),
+        ((bag, *out, "--truth-tolerance", "nan"), "--truth-tolerance must not be negative"),
+        ((bag, *out, "--pictures", "-1"), "--pictures must not be negative"),
+        ((bag, *out, "--jobs", "0"), "--jobs must be 1 or more, got 0"),
+        ((bag, *out, "--bound", "flow.all.epe<=1"), "--bound goes with compare"),
+        ((bag, *out, "--json", "x.json"), "--json goes with --suite or compare"),
         ((bag, *out, "--truth", str(tmp_path / "t.tum"), *NULL), "t.tum: cannot be read"),
         ((bag, *out, "--params", str(tmp_path / "p.yaml")), "p.yaml: No such file"),
         ((bag, *out, "--checkpoint", str(tmp_path / "c.safetensors")), "c.safetensors"),
@@ -217,3 +225,11 @@ def test_a_folder_that_holds_no_run_is_refused_in_one_line(tmp_path):
     for folder, words in ((tmp_path, "not of format 1"), (tmp_path / "none", "no run folder")):
         with pytest.raises(EvaluationError, match=words):
             read_run(folder)
+
+
+def test_numbers_are_written_with_nine_digits_and_what_is_not_finite_as_null():
+    result = RunResult({}, {}, {}, {}, {}, {}, metrics={"a": {"b": {"x": 1 / 3, "y": math.nan}}})
+
+    document = metrics_document(result)
+
+    assert document["metrics"]["a"]["b"] == {"x": 0.333333333, "y": None}
