@@ -14,10 +14,12 @@ from scipy.spatial.transform import Rotation
 from vggt4d_ros.data.readers.recording import RawFrame, Recording
 from vggt4d_ros.data.scenes import SceneConfig
 from vggt4d_ros.data.synthetic import SyntheticWindows
-from vggt4d_ros.evaluation.estimates import baseline_estimates
+from vggt4d_ros.datatypes import FramePrediction, Prediction, Window
+from vggt4d_ros.evaluation.estimates import baseline_estimates, network_estimate
 from vggt4d_ros.evaluation.known_window import KnownWindow, window_of_batch, window_of_recording
 from vggt4d_ros.evaluation.results import Metrics
 from vggt4d_ros.evaluation.window_scores import WindowEstimate, WindowScores, horizontal_fov_deg
+from vggt4d_ros.geometry.scale import ScaleSource
 
 
 @pytest.fixture(scope="module")
@@ -177,6 +179,37 @@ def test_classical_flow_follows_a_recording_that_moves_both_ways() -> None:
     assert found["dis"]["all"]["epe"] < 0.6
     assert found["dis"]["all"]["pixels"] == 2 * 64 * 96
     assert "visible" not in found["dis"]
+
+
+class Oracle:
+    """An engine that knows the truth, in units of 5 m and in the world of its first camera."""
+
+    def __init__(self, known: KnownWindow) -> None:
+        self._known = known
+
+    def predict(self, window: Window, dense_steps: range) -> Prediction:
+        truth = self._known.truth
+        cam_from_world = np.tile(np.eye(4), (*window.shape, 1, 1))
+        intrinsics = np.zeros((*window.shape, 3, 3))
+        frames = {}
+        for slot, known in truth.items():
+            cam_from_world[slot] = np.linalg.inv(known.world_from_cam) @ truth[0, 0].world_from_cam
+            cam_from_world[slot][:3, 3] /= 5.0
+            intrinsics[slot] = self._known.model(slot).matrix
+            depth = known.depth / np.float32(5.0)
+            frames[slot] = FramePrediction(depth, np.full_like(depth, 2.0))
+        return Prediction(window.valid, cam_from_world, intrinsics, frames)
+
+
+def test_metres_come_from_the_rig(known: KnownWindow) -> None:
+    estimate, scale = network_estimate(known, Oracle(known))
+
+    assert scale.source is ScaleSource.RIG
+    assert scale.value == pytest.approx(5.0, rel=1e-3)
+    found = summary(known, estimate)
+    assert found["depth"]["metric"]["abs_rel"] < 1e-3
+    assert found["poses"]["all"]["rotation_deg_median"] < 1e-3
+    assert found["poses"]["all"]["fov_deg_median"] < 1e-6
 
 
 def test_nothing_said_is_nothing_scored(known: KnownWindow) -> None:
