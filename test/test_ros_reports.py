@@ -13,13 +13,20 @@ import pytest
 pytest.importorskip("rclpy")
 pytest.importorskip("vggt4d_ros.msg", reason="the package is not built")
 
+import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from geometry_msgs.msg import TransformStamped
 from nav_msgs.msg import Odometry
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from ros_graph import SECOND, CameraRig, fresh_domain, graph_node, running_node, wait_until
 from sensor_msgs.msg import Image
+from tf2_msgs.msg import TFMessage
+from tf2_ros import TransformListener
 
+from vggt4d_ros.datatypes import Rig
 from vggt4d_ros.ros import no_data
+from vggt4d_ros.ros.rig_report import rig_report
+from vggt4d_ros.ros.tf_listener import WatchingListener
 
 pytestmark = pytest.mark.ros
 
@@ -135,3 +142,51 @@ def test_the_hint_at_shared_memory_comes_where_it_can_be_the_cause(
     camera = SimpleNamespace(images=SimpleNamespace(bytes_last=size, count=count))
     hint = no_data.suspects_shared_memory([camera])
     assert ("config/dds/fastdds.xml" in hint) == hinted
+
+
+@pytest.mark.parametrize(("cause", "is_told"), [("paced", False), ("unwanted", False), ("x", True)])
+def test_windows_left_out_on_purpose_are_no_silence(
+    monkeypatch: pytest.MonkeyPatch, cause: str, is_told: bool
+) -> None:
+    dropped = {cause: 0}
+    counts = SimpleNamespace(windows_done=0, windows_open=0, windows_dropped=dropped)
+    watch = no_data.NoDataWatch(None, [], SimpleNamespace(counts=lambda: counts), 2)
+    monkeypatch.setattr(watch, "_report", lambda silent_s, counts: "nothing comes")
+    dropped[cause] = 1
+
+    assert (watch.check(1e-9) is not None) == is_told
+
+
+def test_only_cameras_that_sent_something_lack_extrinsics() -> None:
+    tracked = SimpleNamespace(contradicted={}, rig_residual_m=np.nan, rig_residual_rad=np.nan)
+    window = SimpleNamespace(valid=np.array([[True, False, False], [True, True, False]]))
+    processed = SimpleNamespace(
+        tracked=tracked, window=window, rig=Rig((np.eye(4), None, None)), warnings=()
+    )
+
+    report = rig_report(processed, ["front", "left", "right"], "base_link", None)
+
+    assert report.missing == ("left",)
+    assert report.warnings == ("TF does not say where left is on base_link",)
+
+
+def test_own_transforms_may_be_added_while_others_are_compared(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The worker's thread adds them, the executor's compares."""
+    monkeypatch.setattr(TransformListener, "__init__", lambda self, buffer, node: None)
+    listener = WatchingListener(None, None)
+    listener.unregister = lambda: None  # its end would call it
+
+    class Sent(TransformStamped):
+        def __eq__(self, other: object) -> bool:
+            listener.remember_own(TransformStamped(child_frame_id="odom"))
+            return super().__eq__(other)
+
+    for _ in range(3):
+        listener.remember_own(Sent(child_frame_id="odom"))
+    foreign = TransformStamped(child_frame_id="odom")
+    foreign.header.frame_id = "world"
+    listener._watch(TFMessage(transforms=[foreign]).transforms, float("inf"))
+
+    assert listener.foreign_parent("odom") == "world"

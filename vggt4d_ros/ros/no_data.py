@@ -93,11 +93,13 @@ class NoDataWatch:
     def check(self, limit_s: float) -> str | None:
         """Gives the report when no window ended well for ``limit_s`` (0: never gives one).
 
-        Windows that nobody wanted count as good; those without a usable frame do not.
+        Windows that nobody wanted or the deadline left out count as good; those without a usable
+        frame do not.
         """
         counts = self._pipeline.counts()
         now = time.monotonic()
-        good = counts.windows_done + counts.windows_dropped.get("unwanted", 0)
+        kept_back = [counts.windows_dropped.get(cause, 0) for cause in ("unwanted", "paced")]
+        good = counts.windows_done + sum(kept_back)
         if good != self._good or counts.windows_open:
             self._good, self._since, self._told = good, now, False
         silent_s = now - self._since

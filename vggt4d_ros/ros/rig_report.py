@@ -41,11 +41,17 @@ def rig_report(
     counts = Counter(before.contradictions if before is not None else ())
     counts.update(contradicted.keys())
     mounts = processed.rig.base_from_cam
-    missing = tuple(name for name, pose in zip(names, mounts, strict=True) if pose is None)
+    # of a camera that has sent nothing not even the frame is known
+    seen = processed.window.valid.any(axis=0)
+    missing = tuple(
+        name
+        for name, pose, is_seen in zip(names, mounts, seen, strict=True)
+        if pose is None and is_seen
+    )
     return RigReport(
         base_frame=base_frame,
         missing=missing,
-        is_bare=len(missing) == len(mounts),
+        is_bare=all(pose is None for pose in mounts),
         contradicted=contradicted,
         contradictions=counts,
         residual_m=tracked.rig_residual_m,

@@ -61,5 +61,9 @@ class WatchingListener(TransformListener):
         for transform in transforms:
             child = transform.child_frame_id
             # the set first: /tf is busy, and comparing messages is slow
-            if child not in self._own_children or transform not in self._own:
+            if child not in self._own_children or not self._is_own(transform):
                 self._foreign[child] = transform.header.frame_id, until
+
+    def _is_own(self, transform: TransformStamped) -> bool:
+        # a copy: the worker's thread may add one while these are compared, the newest first
+        return any(transform == own for own in list(self._own)[::-1])
