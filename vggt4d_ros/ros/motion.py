@@ -98,6 +98,11 @@ class MotionInput:
         else:
             self.unknown["refused"] += 1
 
+    def begin(self, wait_s: float) -> None:
+        """Counts anew, for another activation; what was heard stays."""
+        self.wait_s, self.last_reason = wait_s, ""
+        self.unknown.clear()
+
     def forget(self) -> None:
         """Drops what was heard before a time jump; static transforms stay."""
         with self._heard:

@@ -75,6 +75,8 @@ class Session:
         self._outputs = outputs
         self._tree = tree
         self.motion = motion
+        if motion is not None:
+            motion.begin(config.geometry.motion_wait_s)
         self.rig_report: RigReport | None = None  # of the newest window
         self._on_window = on_window
         self._on_fatal = on_fatal
