@@ -139,6 +139,14 @@ def test_optical_flow_is_in_pixels_of_the_size_that_was_asked_for():
     assert np.median(flow[20:-20, 20:-20, 0]) == pytest.approx(4.0, abs=0.3)
 
 
+def test_optical_flow_does_not_depend_on_what_was_asked_before():
+    images = textured(0), textured(1)
+    before = dis_flow(*images, 320, 240)
+    dis_flow(*images, 48, 36)  # too small for the preset: OpenCV looks for another scale
+
+    assert_array_equal(dis_flow(*images, 320, 240), before)
+
+
 def test_optical_flow_may_be_asked_for_from_several_threads():
     images = [textured(seed) for seed in range(4)]
     alone = [dis_flow(images[0], image, 320, 240) for image in images]

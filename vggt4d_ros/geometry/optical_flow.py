@@ -47,7 +47,12 @@ def dis_flow(
         engine = create(PRESETS[preset])
         setattr(_engines, preset, engine)
     grey = [_grey(image, width, height) for image in (rgb_from, rgb_to)]
-    return np.asarray(engine.calc(grey[0], grey[1], None), dtype=np.float32)
+    finest = engine.getFinestScale()
+    flow = np.asarray(engine.calc(grey[0], grey[1], None), dtype=np.float32)
+    if engine.getFinestScale() != finest:
+        # an image too small for the preset changes the engine for good, and with it later results
+        delattr(_engines, preset)
+    return flow
 
 
 def _grey(rgb: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
