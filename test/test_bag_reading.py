@@ -277,6 +277,9 @@ def test_directory_without_a_recording_is_no_bag(tmp_path):
 
     with pytest.raises(BagError, match="a directory that is no bag: no metadata.yaml"):
         open_bag(tmp_path)
+    (tmp_path / "metadata.yaml").write_text("foo: [")
+    with pytest.raises(BagError, match="no bag: a metadata.yaml that names no file"):
+        open_bag(tmp_path)
 
 
 @pytest.mark.parametrize("plugin", [StoragePlugin.MCAP, StoragePlugin.SQLITE3])

@@ -217,6 +217,13 @@ def test_a_trajectory_is_written_with_every_nanosecond_and_read_back():
     again = parse_tum(text)
     assert again.stamps_ns.tolist() == stamps.tolist()
     np.testing.assert_allclose(again.poses, given.poses, atol=1e-8)
+    assert parse_tum(text + text).stamps_ns.tolist() == stamps.tolist()
+
+
+@pytest.mark.parametrize("stamp", ["inf", "-1e300", "nan", "10000000000"])
+def test_a_stamp_that_no_clock_has_is_refused(stamp):
+    with pytest.raises(ValueError, match=r"is no stamp"):
+        parse_tum(f"{stamp} 0 0 0 0 0 0 1\n")
 
 
 def test_a_folder_that_holds_no_run_is_refused_in_one_line(tmp_path):

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -108,10 +109,17 @@ def run(arguments: argparse.Namespace) -> int:
 
     user_errors = (BagError, ConfigError, CheckpointError, EngineError)
     try:
+        is_compare = not arguments.suite and arguments.what[:1] == ["compare"]
+        if arguments.bound and not is_compare:
+            raise CommandError("--bound goes with compare: vggt4d eval compare RUN RUN --bound ...")
+        if is_compare:
+            return _compare(arguments)
         if arguments.suite:
             return _run_suite(arguments)
-        if arguments.what[:1] == ["compare"]:
-            return _compare(arguments)
+        if arguments.json:
+            raise CommandError("--json goes with --suite or compare: a run writes OUT/metrics.json")
+        if arguments.jobs < 1:
+            raise CommandError(f"--jobs must be 1 or more, got {arguments.jobs}")
         if not arguments.what:
             raise CommandError("name a bag or a data set and its folder (vggt4d eval --help)")
         if not arguments.out:
@@ -212,10 +220,8 @@ def options_of(arguments: argparse.Namespace) -> EvalOptions:
     parameters = parameters.with_texts(arguments.set)
     if arguments.checkpoint:
         parameters = parameters.with_values({"model.checkpoint": arguments.checkpoint})
-    if arguments.real_time is not None and not arguments.real_time >= 0:
-        raise CommandError(f"--real-time must not be negative, got {arguments.real_time:g}")
-    if not arguments.truth_tolerance >= 0:
-        raise CommandError(f"--truth-tolerance must not be negative: {arguments.truth_tolerance:g}")
+    for option in ("real_time", "truth_tolerance", "pictures"):
+        _require_no_negative(option, getattr(arguments, option))
     return EvalOptions(
         config=parameters.config(),
         namespace=arguments.namespace,
@@ -231,6 +237,12 @@ def options_of(arguments: argparse.Namespace) -> EvalOptions:
         rerun=_path(arguments.rerun),
         notes=parameters.notes,
     )
+
+
+def _require_no_negative(option: str, value: float | None) -> None:
+    if value is not None and not 0 <= value < math.inf:
+        name = option.replace("_", "-")
+        raise CommandError(f"--{name} must not be negative and must be finite, got {value:g}")
 
 
 def _path(text: str | None) -> Path | None:

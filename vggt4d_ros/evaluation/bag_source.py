@@ -55,7 +55,9 @@ def _open_directory(path: Path) -> BagSource:
     listed = _listed_files(path)
     files = listed or sorted(p for p in path.iterdir() if p.suffix in STORAGE_SUFFIXES)
     if not files:
-        raise BagError(f"{path}: a directory that is no bag: no metadata.yaml, .mcap or .db3 in it")
+        there = (path / "metadata.yaml").is_file()
+        missing = "a metadata.yaml that names no file" if there else "no metadata.yaml"
+        raise BagError(f"{path}: a directory that is no bag: {missing}, no .mcap or .db3 in it")
     if listed:
         try:
             return Ros2Source(Ros2Reader(path))

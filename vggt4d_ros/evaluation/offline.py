@@ -351,7 +351,8 @@ def finish_run(
     write_report(folder)
     name = result.source.get("name", "")
     if not result.windows.get("done"):
-        why = next((fault for fault in result.faults if "window" in fault), "no window was done")
+        why = next((fault for fault in result.faults if fault.startswith("no window")), "")
+        why = why or "no window was done"
         raise EmptyRun(f"{name}: {why} (counts are in {folder})", result)
     for kind in _asked_for(options):
         truth = result.truth.get(kind)

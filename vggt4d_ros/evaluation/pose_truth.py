@@ -20,12 +20,6 @@ from vggt4d_ros.messages.decode import ns_from_stamp
 Stamps = NDArray[np.int64]
 
 
-def strictly_rising(trajectory: Trajectory) -> Trajectory:
-    """The trajectory without poses that repeat a stamp."""
-    keep = np.diff(trajectory.stamps_ns, prepend=np.int64(-(2**62))) > 0
-    return trajectory.select(np.flatnonzero(keep))
-
-
 class PoseTopic:
     """Poses of one Odometry or PoseStamped topic, as they come."""
 
@@ -86,7 +80,7 @@ def read_trajectory(path: Path, stamps_ns: Stamps | None = None) -> Trajectory:
     try:
         if len(lines[0].split()) == 12:
             return _kitti(path, lines, stamps_ns)
-        return strictly_rising(parse_tum(text))
+        return parse_tum(text)
     except ValueError as error:
         raise EvaluationError(f"{path}: neither a TUM nor a KITTI trajectory: {error}") from error
 

@@ -178,7 +178,7 @@ def tum_text(trajectory: Trajectory) -> str:
 
 
 def parse_tum(text: str) -> Trajectory:
-    """The inverse of ``tum_text``; lines that begin with # are left out.
+    """The inverse of ``tum_text``; lines that begin with # or repeat a stamp are left out.
 
     Raises:
         ValueError: a line has not eight numbers.
@@ -195,7 +195,7 @@ def parse_tum(text: str) -> Trajectory:
     numbers = np.array(values, dtype=np.float64).reshape(-1, 7)
     if not np.isfinite(numbers).all():
         raise ValueError("a pose is not finite")
-    order = np.argsort(np.array(stamps, dtype=np.int64), kind="stable")
+    order = np.unique(np.array(stamps, dtype=np.int64), return_index=True)[1]
     rotations = se3.matrix_from_quat_xyzw(numbers[:, 3:]) if len(numbers) else np.zeros((0, 3, 3))
     poses = se3.make_transform(rotations, numbers[:, :3])
     return Trajectory(np.array(stamps, dtype=np.int64)[order], poses[order])
@@ -203,6 +203,8 @@ def parse_tum(text: str) -> Trajectory:
 
 def _nanoseconds(text: str) -> int:
     """Decimal seconds to nanoseconds, exactly where the text is plain."""
+    if not abs(float(text)) * 1e9 < 2**63:
+        raise ValueError(f"{text} s is no stamp")
     whole, _, fraction = text.partition(".")
     if whole.isdigit() and (fraction.isdigit() or not fraction):
         return int(whole) * 1_000_000_000 + int((fraction + "0" * 9)[:9])
