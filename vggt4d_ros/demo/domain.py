@@ -9,8 +9,8 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-# Domains 102 to 214 have ports among Linux's ephemeral ones; people take those near 0. Many, so that
-# two that choose at the same moment rarely choose the same.
+# Domains 102 to 214 have ports among Linux's ephemeral ones; people take those near 0. Many, so
+# that two who choose at the same moment rarely choose the same.
 DOMAINS = (*range(60, 102), *range(215, 232))
 SHARED_MEMORY = Path("/dev/shm")
 # DDS ports by the RTPS standard (section 9.6.1.1): base and step from domain to domain
