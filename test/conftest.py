@@ -49,7 +49,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         # Several processes that must meet in time: a stall of the machine can part them. What was
         # run again shows as R in the progress and by name in the summary.
         if item.get_closest_marker("ros"):
-            item.add_marker(pytest.mark.flaky(reruns=2, reruns_delay=3))
+            item.add_marker(pytest.mark.flaky(reruns=3, reruns_delay=5))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

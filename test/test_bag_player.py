@@ -126,20 +126,20 @@ def test_clock_runs_at_its_rate_and_never_ahead_of_what_was_sent(listener, sampl
     listener.listen("/clock", Clock)
     listener.listen(IMAGE_TOPICS[0], CompressedImage)
 
-    with running("bag_player", f"bag:={sample}", "wait_for_subscribers:=0", "rate:=0.5") as player:
+    with running("bag_player", f"bag:={sample}", "wait_for_subscribers:=0", "rate:=0.25") as player:
         listener.spin_until(lambda: not player.is_running, "the player ends by itself")
 
     clock = [
         message.clock.sec * 10**9 + message.clock.nanosec for _, message in listener.got["/clock"]
     ]
-    assert len(clock) > 60  # 1.9 s at 100 Hz; a busy machine is slow to wake and to discover
+    assert len(clock) > 60  # 3.8 s at 100 Hz; a busy machine is slow to wake and to discover
     assert clock == sorted(clock)
     assert clock[-1] == START_NS + (STEPS - 1) * STEP_NS
     # the stamp of each message is on the clock by itself
     stamps = {START_NS + step * STEP_NS for step in range(STEPS // 2, STEPS)}
     assert stamps <= set(clock)
     steps_ns = np.diff(clock)
-    assert 4e6 < np.median(steps_ns[steps_ns > 0]) < 15e6  # 10 ms at half speed, or somewhat late
+    assert 2e6 < np.median(steps_ns[steps_ns > 0]) < 15e6  # 10 ms at a quarter of the speed
 
 
 def test_clock_can_be_left_to_others(listener, sample):
@@ -159,10 +159,12 @@ def test_clock_can_be_left_to_others(listener, sample):
 def test_late_joiner_gets_every_static_transform(listener, sample):
     listen_to_cameras(listener)
 
-    with running("bag_player", f"bag:={sample}", "wait_for_subscribers:=1") as player:
+    with running("bag_player", f"bag:={sample}", "wait_for_subscribers:=1", "rate:=0.2") as player:
         listener.spin_until(lambda: len(listener.got[IMAGE_TOPICS[0]]) > 3, "some images")
         listener.listen("/tf_static", TFMessage, latched=True)
-        listener.spin_until(lambda: not player.is_running, "the player ends by itself")
+        listener.spin_until(
+            lambda: len(listener.got["/tf_static"]) >= 2 or not player.is_running, "both transforms"
+        )
 
     frames = [message.transforms[0].child_frame_id for _, message in listener.got["/tf_static"]]
     assert frames == ["left_optical", "right_optical"]
