@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from vggt4d_ros.data.readers.recording import DatasetError
 from vggt4d_ros.evaluation.bag import BagError, open_bag
 from vggt4d_ros.evaluation.datasets import open_recordings
 from vggt4d_ros.evaluation.metrics.pool import pool
@@ -71,7 +72,8 @@ def run(
             finish_run(result, Path(out) / name)
     engine.close()
     if not found:
-        raise EvaluationError(f"{folder}: no recording could be evaluated: {failed}")
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in failed.items())
+        raise EvaluationError(f"{folder}: no recording could be evaluated: {reasons}")
     report = {"model": model, "recordings": found, "failed": failed, "mean": _mean(found)}
     print("\n".join(table(report)))
     if json_path is not None:
@@ -83,14 +85,17 @@ def _results(
     folder: Path, options: EvalOptions, engine: Engine, failed: dict[str, str]
 ) -> Iterator[tuple[str, RunResult]]:
     for recording in open_recordings("samples", folder):
-        yield recording.name, evaluate_dataset(recording, options, engine)
+        try:
+            yield recording.name, evaluate_dataset(recording, options, engine)
+        except (DatasetError, EvaluationError) as error:
+            failed[recording.name] = str(error)
     files = (path for path in folder.rglob("*") if path.suffix in _BAG_SUFFIXES)
     bags = {p.parent if (p.parent / "metadata.yaml").is_file() else p for p in files}
     for path in sorted(bags):
         name = str(path.relative_to(folder))
         try:
             yield name.replace("/", "-"), evaluate_bag(path, _fitting(options, path), engine)
-        except BagError as error:
+        except (BagError, EvaluationError) as error:
             failed[name] = str(error).replace(str(path), path.name)
 
 
