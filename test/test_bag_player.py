@@ -126,7 +126,7 @@ def test_clock_runs_at_its_rate_and_never_ahead_of_what_was_sent(listener, sampl
     listener.listen("/clock", Clock)
     listener.listen(IMAGE_TOPICS[0], CompressedImage)
 
-    with running("bag_player", f"bag:={sample}", "wait_for_subscribers:=0", "rate:=0.25") as player:
+    with running("bag_player", f"bag:={sample}", "wait_for_subscribers:=1", "rate:=0.25") as player:
         listener.spin_until(lambda: not player.is_running, "the player ends by itself")
 
     clock = [

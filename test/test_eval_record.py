@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 
 import numpy as np
@@ -139,9 +138,7 @@ def test_path_grows_and_status_tells_of_each_window(plain):
     assert {time.name for time in statuses[0].stage_times} >= {"decode", "geometry", "total"}
 
 
-def test_results_without_scale_are_held_back_as_by_the_live_node(tmp_path, caplog, monkeypatch):
-    # libraries that other tests import may have switched off loggers that were there before
-    monkeypatch.setattr(logging.getLogger("vggt4d_ros.evaluation.record"), "disabled", False)
+def test_results_without_scale_are_held_back_as_by_the_live_node(tmp_path, caplog):
     settings = config(**{"geometry.allow_unscaled": False})
 
     found = content(record(tmp_path / "out.mcap", settings))

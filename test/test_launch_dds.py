@@ -9,10 +9,7 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("launch_ros")
 pytest.importorskip("vggt4d_ros.msg", reason="the package is not built")
-
-from launch import LaunchContext
 
 pytestmark = pytest.mark.ros
 
@@ -29,6 +26,9 @@ def environment(monkeypatch):
             monkeypatch.delenv(name, raising=False)
         for name, value in users.items():
             monkeypatch.setenv(name, value)
+        # not above: launch takes over Python's logging, which tests collected after it listen to
+        from launch import LaunchContext
+
         context = LaunchContext()
         context.launch_configurations["rmw"] = rmw
         return {
