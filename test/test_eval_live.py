@@ -24,7 +24,7 @@ from vggt4d_ros.evaluation.bag import open_bag
 from vggt4d_ros.evaluation.offline import evaluate_bag
 from vggt4d_ros.evaluation.options import EvalOptions
 from vggt4d_ros.evaluation.parameter_file import read_parameters
-from vggt4d_ros.messages.decode import ns_from_stamp
+from vggt4d_ros.messages.stamps import ns_from_stamp
 
 pytestmark = [pytest.mark.ros, pytest.mark.timeout(900)]
 

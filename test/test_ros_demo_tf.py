@@ -24,7 +24,8 @@ from vggt4d_ros.msg import WindowStatus
 
 from vggt4d_ros.evaluation.bag import Bag, open_bag
 from vggt4d_ros.geometry import se3
-from vggt4d_ros.ros.encode import matrix_from_transform, ns_from_stamp
+from vggt4d_ros.messages.stamps import ns_from_stamp
+from vggt4d_ros.ros.encode import matrix_from_transform
 
 pytestmark = [pytest.mark.ros, pytest.mark.slow]
 

@@ -41,7 +41,8 @@ from vggt4d_ros.msg import WindowStatus
 from vggt4d_ros.data.analytic_drive import AnalyticDrive
 from vggt4d_ros.datatypes import Array
 from vggt4d_ros.geometry import se3
-from vggt4d_ros.ros.encode import ENCODER, header, matrix_from_transform, ns_from_stamp
+from vggt4d_ros.messages.stamps import ns_from_stamp
+from vggt4d_ros.ros.encode import ENCODER, header, matrix_from_transform
 from vggt4d_ros.ros.encode import stamp_from_ns as stamp_of
 from vggt4d_ros.ros.given_depth import depth_from_msg
 

@@ -32,7 +32,8 @@ from rosgraph_msgs.msg import Clock
 from tf2_msgs.msg import TFMessage
 from vggt4d_ros.msg import WindowStatus
 
-from vggt4d_ros.ros.encode import matrix_from_transform, ns_from_stamp, stamp_from_ns
+from vggt4d_ros.messages.stamps import ns_from_stamp
+from vggt4d_ros.ros.encode import matrix_from_transform, stamp_from_ns
 
 pytestmark = pytest.mark.ros
 

@@ -38,7 +38,8 @@ from std_srvs.srv import Trigger
 from vggt4d_ros.msg import WindowStatus
 from vggt4d_ros.srv import SaveCloud
 
-from vggt4d_ros.ros.encode import ns_from_stamp, stamp_from_ns
+from vggt4d_ros.messages.stamps import ns_from_stamp
+from vggt4d_ros.ros.encode import stamp_from_ns
 
 pytestmark = pytest.mark.ros
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vggt4d_ros.datatypes import DecodeError
-from vggt4d_ros.messages.decode import ns_from_stamp
+from vggt4d_ros.messages.stamps import ns_from_stamp
 
 Map = NDArray[np.float32]
 

@@ -15,7 +15,8 @@ from vggt4d_ros.evaluation.outputs_topics import TruthTopics
 from vggt4d_ros.evaluation.platform_truth import PlatformTruth, Stamps
 from vggt4d_ros.evaluation.sources import TruthCounts
 from vggt4d_ros.geometry.transform_buffer import TransformBuffer
-from vggt4d_ros.messages.decode import ns_from_stamp
+from vggt4d_ros.messages.poses import add_transform
+from vggt4d_ros.messages.stamps import ns_from_stamp
 
 _AHEAD_NS = 300_000_000  # TF of an instant may come so much after it
 
@@ -41,19 +42,6 @@ class Mounts:
             return None
         found = self._buffer.lookup(self._base, frame_id, [stamp_ns])
         return found.target_from_source[0] if found.known[0] else None
-
-
-def add_transform(buffer: TransformBuffer, transform: Any, *, is_static: bool) -> None:
-    """Puts a TransformStamped into a buffer."""
-    where, turn = transform.transform.translation, transform.transform.rotation
-    buffer.add(
-        transform.header.frame_id,
-        transform.child_frame_id,
-        ns_from_stamp(transform.header.stamp),
-        (where.x, where.y, where.z),
-        (turn.x, turn.y, turn.z, turn.w),
-        is_static=is_static,
-    )
 
 
 def true_trajectory(

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vggt4d_ros.evaluation.bag import Bag, BagError
-from vggt4d_ros.messages.decode import ns_from_stamp
+from vggt4d_ros.messages.stamps import ns_from_stamp
 
 Slot = tuple[int, str]  # camera, key of the output
 

@@ -16,7 +16,8 @@ from vggt4d_ros.evaluation.results import Row
 from vggt4d_ros.evaluation.score_trajectory import Estimate
 from vggt4d_ros.geometry import se3
 from vggt4d_ros.geometry.scale import ScaleEstimate, ScaleSource
-from vggt4d_ros.messages.decode import ns_from_stamp
+from vggt4d_ros.messages.poses import pose_numbers
+from vggt4d_ros.messages.stamps import ns_from_stamp
 
 ALL = "all cameras"  # a status counts them together
 PENDING = "pending"  # frames that were still waiting when the last status was sent
@@ -191,7 +192,7 @@ class OdometryLog:
             return None
         best = max(stretches, key=len)
         stamps = np.array([stamp_ns for stamp_ns, _ in best], dtype=np.int64)
-        numbers = np.array([_pose_numbers(pose.pose) for _, pose in best])
+        numbers = np.array([pose_numbers(pose.pose) for _, pose in best])
         rotations = se3.matrix_from_quat_xyzw(numbers[:, 3:])
         poses = se3.make_transform(rotations, numbers[:, :3])
         covariances = np.array([pose.covariance for _, pose in best]).reshape(-1, 6, 6)
@@ -207,8 +208,3 @@ class OdometryLog:
             current.append((stamp_ns, pose))
         if current:
             yield current
-
-
-def _pose_numbers(pose: Any) -> tuple[float, ...]:
-    where, turn = pose.position, pose.orientation
-    return where.x, where.y, where.z, turn.x, turn.y, turn.z, turn.w

@@ -15,7 +15,8 @@ from vggt4d_ros.evaluation.metrics.trajectory import Trajectory
 from vggt4d_ros.evaluation.options import EvaluationError
 from vggt4d_ros.evaluation.run_folder import parse_tum
 from vggt4d_ros.geometry import se3
-from vggt4d_ros.messages.decode import ns_from_stamp
+from vggt4d_ros.messages.poses import pose_numbers
+from vggt4d_ros.messages.stamps import ns_from_stamp
 
 Stamps = NDArray[np.int64]
 
@@ -37,8 +38,7 @@ class PoseTopic:
         """Takes a message; what is no pose is left out."""
         pose = message.pose
         pose = getattr(pose, "pose", pose)
-        where, turn = pose.position, pose.orientation
-        values = (where.x, where.y, where.z, turn.x, turn.y, turn.z, turn.w)
+        values = pose_numbers(pose)
         if not np.isfinite(values).all() or not any(values[3:]):
             return
         self.child = getattr(message, "child_frame_id", "") or self.child

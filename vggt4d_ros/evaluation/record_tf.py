@@ -16,8 +16,9 @@ from vggt4d_ros.evaluation.bag import BagMessage, open_bag
 from vggt4d_ros.evaluation.bag_writer import BagWriter
 from vggt4d_ros.geometry import se3
 from vggt4d_ros.geometry.transform_buffer import TransformBuffer
-from vggt4d_ros.messages.encode import NANOSECONDS
 from vggt4d_ros.messages.frames import Edge, FrameNames, camera_edges, has_rig, mode_edges
+from vggt4d_ros.messages.poses import add_transform
+from vggt4d_ros.messages.stamps import NANOSECONDS, ns_from_stamp
 from vggt4d_ros.processor import Processed
 
 TF, TF_STATIC = "/tf", "/tf_static"
@@ -53,7 +54,8 @@ class RobotTf:
         while self._waiting is not None:
             content: Any = self._content(self._waiting)
             is_static = self._waiting.topic.lstrip("/") == "tf_static"
-            if not is_static and content and stamp_of(content[0]) > stamp_ns + _AHEAD_NS:
+            first_ns = _first_stamp(content)
+            if not is_static and first_ns is not None and first_ns > stamp_ns + _AHEAD_NS:
                 return
             self._copy(self._waiting, content, stamp_ns, is_static=is_static)
             self._waiting = next(self._messages, None)
@@ -67,25 +69,13 @@ class RobotTf:
         self, message: BagMessage, transforms: Sequence[Any], stamp_ns: int, *, is_static: bool
     ) -> None:
         for transform in transforms:
-            self._note(transform, is_static=is_static)
+            self.parents[transform.child_frame_id.lstrip("/")] = transform.header.frame_id
+            add_transform(self._buffer, transform, is_static=is_static)
         topic = TF_STATIC if is_static else TF
         self._writer.add_topic(topic, _TF_TYPE, is_latched=is_static)
-        stamps = [stamp_of(transform) for transform in transforms]
-        when = stamp_ns if is_static or not stamps else min(stamps[0], stamp_ns)
+        first_ns = _first_stamp(transforms)
+        when = stamp_ns if is_static or first_ns is None else min(first_ns, stamp_ns)
         self._writer.write(topic, when, message.data)
-
-    def _note(self, transform: Any, *, is_static: bool) -> None:
-        head, body = transform.header, transform.transform
-        child = transform.child_frame_id.lstrip("/")
-        self.parents[child] = head.frame_id
-        self._buffer.add(
-            head.frame_id,
-            child,
-            stamp_of(transform),
-            (body.translation.x, body.translation.y, body.translation.z),
-            (body.rotation.x, body.rotation.y, body.rotation.z, body.rotation.w),
-            is_static=is_static,
-        )
 
     def lookup(self, target: str, source: str, stamp_ns: int) -> Array | None:
         """(4, 4) target_from_source; None where it is not known."""
@@ -98,10 +88,8 @@ class RobotTf:
             self._bag.close()
 
 
-def stamp_of(transform: Any) -> int:
-    """Stamp of a TransformStamped, ns."""
-    stamp = transform.header.stamp
-    return int(stamp.sec) * NANOSECONDS + int(stamp.nanosec)
+def _first_stamp(transforms: Sequence[Any]) -> int | None:
+    return ns_from_stamp(transforms[0].header.stamp) if transforms else None
 
 
 class NodeTf:

@@ -14,7 +14,7 @@ from vggt4d_ros.geometry.given import given_heights
 from vggt4d_ros.geometry.platform_motion import PlatformMotion, window_motion
 from vggt4d_ros.geometry.scale import GivenScale
 from vggt4d_ros.geometry.transform_buffer import TransformBuffer
-from vggt4d_ros.messages.decode import ns_from_stamp
+from vggt4d_ros.messages.poses import add_odometry, odometry_frames
 from vggt4d_ros.processor import ScaleHints
 
 Motion = Callable[[Window, Rig], PlatformMotion | None]
@@ -76,17 +76,8 @@ class OdometryMotion:
 
     def add(self, message: Any) -> None:
         """Takes an Odometry."""
-        pose = message.pose.pose
-        where, turn = pose.position, pose.orientation
-        self._fixed = message.header.frame_id or self._fixed
-        self._moving = message.child_frame_id or self._base
-        self._buffer.add(
-            self._fixed,
-            self._moving,
-            ns_from_stamp(message.header.stamp),
-            (where.x, where.y, where.z),
-            (turn.x, turn.y, turn.z, turn.w),
-        )
+        self._fixed, self._moving = odometry_frames(message, self._fixed, self._base)
+        add_odometry(self._buffer, message, self._fixed, self._moving)
 
     def __call__(self, window: Window, rig: Rig) -> PlatformMotion:
         """The motion during a window."""

@@ -25,7 +25,8 @@ from vggt4d_ros.evaluation.topics import CameraSource, config_for, plan_topics
 from vggt4d_ros.geometry.platform_motion import PlatformMotion, window_motion
 from vggt4d_ros.geometry.transform_buffer import TransformBuffer
 from vggt4d_ros.messages.camera import CalibrationFeed, frame_from_msg
-from vggt4d_ros.messages.decode import ns_from_stamp
+from vggt4d_ros.messages.poses import add_transform
+from vggt4d_ros.messages.stamps import ns_from_stamp
 from vggt4d_ros.processor import ScaleHints
 
 # TF, odometry and depth of an instant are recorded around its images: they are read so much ahead
@@ -103,7 +104,7 @@ class BagSource:
                 for transform in content.transforms:
                     if transform.child_frame_id not in seen:
                         seen.add(transform.child_frame_id)
-                        self._add(transform, is_static=True)
+                        add_transform(self._buffer, transform, is_static=True)
         except BagError:
             pass  # the recording is damaged: said when it is read
 
@@ -180,7 +181,7 @@ class BagSource:
             return
         if topic in plan.tf:
             for transform in content.transforms:
-                self._add(transform, is_static=topic.endswith(_STATIC))
+                add_transform(self._buffer, transform, is_static=topic.endswith(_STATIC))
         if topic in plan.poses:
             self._platform.add(topic, content)
         if topic == plan.odometry and self._odometry is not None:
@@ -191,18 +192,6 @@ class BagSource:
         for index, store in self._given.items():
             if plan.given_depth[index] == topic:
                 store.add(content)
-
-    def _add(self, transform: Any, *, is_static: bool) -> None:
-        head, body = transform.header, transform.transform
-        where, turn = body.translation, body.rotation
-        self._buffer.add(
-            head.frame_id,
-            transform.child_frame_id,
-            ns_from_stamp(head.stamp),
-            (where.x, where.y, where.z),
-            (turn.x, turn.y, turn.z, turn.w),
-            is_static=is_static,
-        )
 
     def rig(self, window: Window) -> Rig:
         return Rig(tuple(self._mount(frame, window) for frame in self._frame_ids))

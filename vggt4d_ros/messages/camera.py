@@ -15,9 +15,9 @@ from vggt4d_ros.messages.decode import (
     calibration_from_msg,
     image_from_compressed_msg,
     image_from_msg,
-    ns_from_stamp,
     rectified,
 )
+from vggt4d_ros.messages.stamps import ns_from_stamp
 
 _AFTER_STAMP = 12  # CDR: 4 bytes of encapsulation, header.stamp.sec and .nanosec
 

@@ -78,11 +78,6 @@ _BRIDGED: dict[str, int] = {
 ENCODINGS: tuple[str, ...] = (*_LAYOUTS, *_BRIDGED)
 
 
-def ns_from_stamp(stamp: Message) -> int:
-    """A builtin_interfaces/Time to integer nanoseconds, exactly."""
-    return int(stamp.sec) * 1_000_000_000 + int(stamp.nanosec)
-
-
 def image_from_msg(message: Message) -> LazyImage:
     """Checks an Image's header against its data; the pixels are converted when asked for.
 

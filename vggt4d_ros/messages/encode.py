@@ -16,8 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vggt4d_ros.datatypes import Array, CameraModel
-
-NANOSECONDS = 1_000_000_000
+from vggt4d_ros.messages.stamps import NANOSECONDS
 
 Message = Any  # of rclpy or of rosbags
 

@@ -15,8 +15,9 @@ from vggt4d_ros.geometry.arrows import arrow_colours, flow_image_rgb
 from vggt4d_ros.geometry.cloud import CLOUD_FIELDS, SCENE_FLOW_FIELDS
 from vggt4d_ros.geometry.depth import depth_to_millimetres
 from vggt4d_ros.messages import topics
-from vggt4d_ros.messages.encode import NANOSECONDS, Encoder, Message
+from vggt4d_ros.messages.encode import Encoder, Message
 from vggt4d_ros.messages.frames import FrameNames
+from vggt4d_ros.messages.stamps import NANOSECONDS
 from vggt4d_ros.messages.topics import Topic
 from vggt4d_ros.processor import Processed
 from vggt4d_ros.products import ViewProducts, merged_cloud

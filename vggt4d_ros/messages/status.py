@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from vggt4d_ros.config import Config
-from vggt4d_ros.messages.encode import NANOSECONDS, Encoder, Message
+from vggt4d_ros.messages.encode import Encoder, Message
+from vggt4d_ros.messages.stamps import NANOSECONDS
 from vggt4d_ros.processor import Processed
 from vggt4d_ros.stream.pipeline import StreamCounts
 

@@ -28,8 +28,9 @@ from sensor_msgs.msg import CameraInfo, Image
 from tf2_msgs.msg import TFMessage
 
 from vggt4d_ros.datatypes import CameraModel
+from vggt4d_ros.messages.stamps import ns_from_stamp
 from vggt4d_ros.msg import WindowStatus
-from vggt4d_ros.ros.encode import bytes_of, camera_info_msg, header, ns_from_stamp
+from vggt4d_ros.ros.encode import bytes_of, camera_info_msg, header
 from vggt4d_ros.ros.executor import make_executor
 from vggt4d_ros.ros.qos import output_qos, sensor_qos
 

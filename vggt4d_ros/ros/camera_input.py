@@ -17,8 +17,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from vggt4d_ros.config import Config
 from vggt4d_ros.datatypes import DecodeError
 from vggt4d_ros.messages.camera import CalibrationFeed, CameraTopics, frame_from_msg
-from vggt4d_ros.messages.decode import ns_from_stamp
-from vggt4d_ros.messages.encode import NANOSECONDS
+from vggt4d_ros.messages.stamps import NANOSECONDS, ns_from_stamp
 from vggt4d_ros.ros.qos import NO_SUBSCRIPTION_EVENTS, OVERRIDABLE, sensor_qos
 from vggt4d_ros.stream.pipeline import StreamPipeline
 

@@ -17,6 +17,7 @@ from scipy.spatial.transform import Rotation
 from sensor_msgs.msg import CompressedImage, Image, PointCloud2
 
 from vggt4d_ros.messages import topics
+from vggt4d_ros.messages.stamps import ns_from_stamp
 
 FILE = "picture.npz"
 Kept = Mapping[str, Mapping[int, bytes]]  # topic -> stamp, ns -> serialized message
@@ -91,7 +92,7 @@ class PictureData:
         arrays["cloud"], arrays["cloud_rgb"] = cloud_arrays(cloud)
         poses = [deserialize_message(raw, Odometry) for raw in odometry]
         # the time in a loop runs from the start again: the path that is shown is the last one
-        stamps = [pose.header.stamp.sec * 10**9 + pose.header.stamp.nanosec for pose in poses]
+        stamps = [ns_from_stamp(pose.header.stamp) for pose in poses]
         backwards = np.flatnonzero(np.diff(stamps) <= 0) if stamps else np.array([], int)
         first = int(backwards[-1]) + 1 if len(backwards) else 0
         arrays["base"] = np.array(

@@ -9,13 +9,12 @@ from functools import partial
 from importlib import import_module
 
 import numpy as np
-from builtin_interfaces.msg import Time
 from geometry_msgs.msg import TransformStamped
 from numpy.typing import NDArray
 from tf_transformations import quaternion_matrix
 
 from vggt4d_ros.datatypes import Array
-from vggt4d_ros.messages.encode import NANOSECONDS, Encoder
+from vggt4d_ros.messages.encode import Encoder
 from vggt4d_ros.ros.memory import bytes_of
 
 _LARGE = ("sensor_msgs/Image", "sensor_msgs/PointCloud2")
@@ -52,11 +51,6 @@ ENCODER = Encoder(RosTypes())
 header = ENCODER.header
 camera_info_msg = ENCODER.camera_info
 stamp_from_ns = ENCODER.stamp
-
-
-def ns_from_stamp(stamp: Time) -> int:
-    """A Time to integer nanoseconds, exactly."""
-    return int(stamp.sec) * NANOSECONDS + int(stamp.nanosec)
 
 
 def matrix_from_transform(message: TransformStamped) -> Array:

@@ -19,8 +19,7 @@ from sensor_msgs.msg import Image
 from vggt4d_ros.config import Config, depth_topics
 from vggt4d_ros.datatypes import Window
 from vggt4d_ros.geometry.given import depth_from_image
-from vggt4d_ros.messages.encode import NANOSECONDS
-from vggt4d_ros.ros.encode import ns_from_stamp
+from vggt4d_ros.messages.stamps import NANOSECONDS, ns_from_stamp
 from vggt4d_ros.ros.qos import NO_SUBSCRIPTION_EVENTS, OVERRIDABLE, sensor_qos
 
 _KEPT = 30  # images per camera: the network may be a second behind

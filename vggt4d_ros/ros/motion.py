@@ -17,7 +17,7 @@ from vggt4d_ros.config import Config
 from vggt4d_ros.datatypes import Rig, Window
 from vggt4d_ros.geometry.platform_motion import PlatformMotion, unknown_motion, window_motion
 from vggt4d_ros.geometry.transform_buffer import TransformBuffer
-from vggt4d_ros.ros.encode import ns_from_stamp
+from vggt4d_ros.messages.poses import add_odometry, add_transform, odometry_frames
 from vggt4d_ros.ros.qos import NO_SUBSCRIPTION_EVENTS, OVERRIDABLE, sensor_qos
 from vggt4d_ros.ros.tf import FrameTree
 
@@ -63,33 +63,13 @@ class MotionInput:
     def _on_transforms(self, transforms: Sequence[TransformStamped], is_static: bool) -> None:
         with self._heard:
             for message in transforms:
-                move, turn = message.transform.translation, message.transform.rotation
-                self._take(
-                    self._buffer.add(
-                        message.header.frame_id,
-                        message.child_frame_id,
-                        ns_from_stamp(message.header.stamp),
-                        (move.x, move.y, move.z),
-                        (turn.x, turn.y, turn.z, turn.w),
-                        is_static=is_static,
-                    )
-                )
+                self._take(add_transform(self._buffer, message, is_static=is_static))
             self._heard.notify_all()
 
     def _on_odometry(self, message: Odometry) -> None:
-        move, turn = message.pose.pose.position, message.pose.pose.orientation
         with self._heard:
-            self._fixed = message.header.frame_id or self._fixed
-            self._moving = message.child_frame_id or self._base
-            self._take(
-                self._buffer.add(
-                    self._fixed,
-                    self._moving,
-                    ns_from_stamp(message.header.stamp),
-                    (move.x, move.y, move.z),
-                    (turn.x, turn.y, turn.z, turn.w),
-                )
-            )
+            self._fixed, self._moving = odometry_frames(message, self._fixed, self._base)
+            self._take(add_odometry(self._buffer, message, self._fixed, self._moving))
             self._heard.notify_all()
 
     def _take(self, was_usable: bool) -> None:

@@ -11,7 +11,7 @@ from rclpy.node import Node
 from rclpy.subscription import Subscription
 from rclpy.utilities import get_rmw_implementation_identifier
 
-from vggt4d_ros.messages.encode import NANOSECONDS
+from vggt4d_ros.messages.stamps import NANOSECONDS
 from vggt4d_ros.ros.camera_input import Arrivals, CameraInput
 from vggt4d_ros.ros.qos import mismatches
 from vggt4d_ros.stream.pipeline import StreamCounts, StreamPipeline

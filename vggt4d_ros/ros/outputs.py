@@ -13,9 +13,9 @@ from rclpy.lifecycle import LifecycleNode, LifecyclePublisher
 
 from vggt4d_ros.config import Config
 from vggt4d_ros.messages import topics
-from vggt4d_ros.messages.encode import NANOSECONDS
 from vggt4d_ros.messages.frames import FrameNames
 from vggt4d_ros.messages.outputs import FLOW_TOPICS, WindowMessages
+from vggt4d_ros.messages.stamps import NANOSECONDS
 from vggt4d_ros.messages.topics import TOPICS, Topic
 from vggt4d_ros.processor import Processed
 from vggt4d_ros.products import view_products

@@ -17,8 +17,8 @@ from vggt4d_ros.datatypes import Frame, Rig, Window
 from vggt4d_ros.geometry.given import given_heights
 from vggt4d_ros.geometry.scale import GivenScale
 from vggt4d_ros.messages.camera import camera_topics
-from vggt4d_ros.messages.encode import NANOSECONDS
 from vggt4d_ros.messages.frames import FrameNames
+from vggt4d_ros.messages.stamps import NANOSECONDS
 from vggt4d_ros.messages.status import (
     UNSCALED,
     Circumstances,

@@ -18,8 +18,9 @@ from tf2_ros import Buffer, TransformException
 from vggt4d_ros.config import TfConfig
 from vggt4d_ros.datatypes import Array, Rig
 from vggt4d_ros.messages.frames import Edge, FrameNames, has_rig, mode_edges
+from vggt4d_ros.messages.stamps import ns_from_stamp
 from vggt4d_ros.processor import Processed
-from vggt4d_ros.ros.encode import ENCODER, header, matrix_from_transform, ns_from_stamp
+from vggt4d_ros.ros.encode import ENCODER, header, matrix_from_transform
 from vggt4d_ros.ros.qos import OVERRIDABLE
 from vggt4d_ros.ros.tf_listener import WatchingListener
 
