@@ -7,18 +7,15 @@ As those of ``samples``: ``calib.json`` and mostly ``frames.json``, ``T_a_b`` ma
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 
 from vggt4d_ros.data.readers.recording import RawFrame, Recording, read_rgb, require
+from vggt4d_ros.data.readers.sample_folders import LICENCE, open_known, read_json
 from vggt4d_ros.geometry.se3 import inverse
-
-LICENCE = "see its README"
 
 
 def open_pose_samples(root: Path | str) -> dict[str, Recording]:
@@ -27,18 +24,13 @@ def open_pose_samples(root: Path | str) -> dict[str, Recording]:
     Raises:
         DatasetError: a folder of a known name looks otherwise than it should.
     """
-    root = Path(root)
-    return {name: OPENERS[name](root / name) for name in sorted(OPENERS) if (root / name).is_dir()}
-
-
-def _json(path: Path) -> Any:
-    return json.loads(path.read_text())
+    return open_known(root, OPENERS)
 
 
 def open_unrectified_stereo(folder: Path) -> Recording:
     """Stereo frames with lens distortion on a platform with poses (``euroc_v101_stereo``)."""
     require(folder, ["calib.json", "frames.json", "images/*/*.png"], "stereo recording")
-    cameras, frames = _json(folder / "calib.json")["cameras"], _json(folder / "frames.json")
+    cameras, frames = read_json(folder / "calib.json")["cameras"], read_json(folder / "frames.json")
     names = tuple(cameras)
 
     def read(step: int, view: int) -> RawFrame:
@@ -55,7 +47,7 @@ def open_unrectified_stereo(folder: Path) -> Recording:
 def open_one_camera(folder: Path) -> Recording:
     """One camera of a vehicle with poses (``argoverse1_ring_pair``)."""
     require(folder, ["calib.json", "frames.json", "images/*.jpg"], "recording of one camera")
-    camera, frames = _json(folder / "calib.json")["camera"], _json(folder / "frames.json")
+    camera, frames = read_json(folder / "calib.json")["camera"], read_json(folder / "frames.json")
 
     def read(step: int, view: int) -> RawFrame:
         world_from_cam = np.array(frames[step]["T_city_ego"]) @ np.array(camera["T_ego_cam"])
@@ -68,7 +60,7 @@ def open_one_camera(folder: Path) -> Recording:
 def open_standing_cameras(folder: Path) -> Recording:
     """Calibrated cameras that stand around what moves (``pose2sim_walk_4cam``)."""
     require(folder, ["calib.json", "images/*/00.jpg"], "recording of standing cameras")
-    cameras = _json(folder / "calib.json")["cameras"]
+    cameras = read_json(folder / "calib.json")["cameras"]
     names = tuple(cameras)
     steps = len(list((folder / "images" / names[0]).glob("*.jpg")))
 

@@ -8,10 +8,8 @@ a, metres, optical frames. Most may be used for research only: their licences ar
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -25,9 +23,8 @@ from vggt4d_ros.data.readers.recording import (
     read_rgb,
     require,
 )
+from vggt4d_ros.data.readers.sample_folders import LICENCE, open_known, read_json
 from vggt4d_ros.geometry.se3 import inverse, transform_points
-
-LICENCE = "see its README"
 
 
 def open_samples(root: Path | str) -> dict[str, Recording]:
@@ -36,18 +33,13 @@ def open_samples(root: Path | str) -> dict[str, Recording]:
     Raises:
         DatasetError: a folder of a known name looks otherwise than it should.
     """
-    root = Path(root)
-    return {name: OPENERS[name](root / name) for name in sorted(OPENERS) if (root / name).is_dir()}
-
-
-def _json(path: Path) -> Any:
-    return json.loads(path.read_text())
+    return open_known(root, OPENERS)
 
 
 def open_rgbd(folder: Path) -> Recording:
     """RGB-D frames with poses (``icl_nuim_rgbd``, ``slambook_room_rgbd``)."""
     require(folder, ["calib.json", "frames.json", "color/*.png", "depth/*.png"], "RGB-D recording")
-    calib, frames = _json(folder / "calib.json"), _json(folder / "frames.json")
+    calib, frames = read_json(folder / "calib.json"), read_json(folder / "frames.json")
     k = np.array(calib["K"], dtype=np.float64)
     # ICL-NUIM's y axis points up: turn it round in camera and world, so that frames are optical
     flip = np.diag([1.0, np.sign(k[1, 1]), 1.0, 1.0])
@@ -65,7 +57,7 @@ def open_rgbd(folder: Path) -> Recording:
 def open_stereo_pair(folder: Path) -> Recording:
     """One rectified pair with disparity of the left image (``middlebury_motorcycle``)."""
     require(folder, ["calib.json", "left.png", "right.png", "disparity.npz"], "stereo pair")
-    calib = _json(folder / "calib.json")
+    calib = read_json(folder / "calib.json")
     k = np.array(calib["K"], dtype=np.float64)
     right = k.copy()
     right[0, 2] += calib["doffs_px"]
@@ -97,7 +89,7 @@ def open_flow_pair(folder: Path, number: str = "00") -> Recording:
 def open_moving_stereo(folder: Path) -> Recording:
     """Stereo frames with poses (``kitti_stereo_seq1``)."""
     require(folder, ["calib.json", "frames.json", "images/left/*.png"], "stereo recording")
-    cameras, frames = _json(folder / "calib.json")["cameras"], _json(folder / "frames.json")
+    cameras, frames = read_json(folder / "calib.json")["cameras"], read_json(folder / "frames.json")
     names = tuple(cameras)
 
     def read(step: int, view: int) -> RawFrame:
@@ -119,7 +111,7 @@ def _lidar_frame(image: Path, k: Array, cam_from_world: Array, points_world: Arr
 def open_surround(folder: Path) -> Recording:
     """Six cameras and LiDAR at one instant (``nuscenes_mini_ca9a28``); the world is the vehicle."""
     require(folder, ["calib.json", "lidar.npz", "images/*.jpg"], "surround sample")
-    calib = _json(folder / "calib.json")
+    calib = read_json(folder / "calib.json")
     names = tuple(calib["cameras"])
     points = np.load(folder / "lidar.npz")["xyzi_ring"][:, :3].astype(np.float64)
 
@@ -137,7 +129,7 @@ def open_surround(folder: Path) -> Recording:
 def open_rig_with_lidar(folder: Path) -> Recording:
     """A standing rig of three cameras with LiDAR (``pcc_scene01_3cam``)."""
     require(folder, ["calib.json", "frames.json", "lidar/*.npz"], "recording of a rig with LiDAR")
-    calib, frames = _json(folder / "calib.json"), _json(folder / "frames.json")
+    calib, frames = read_json(folder / "calib.json"), read_json(folder / "frames.json")
     names = tuple(calib["cameras"])
 
     def read(step: int, view: int) -> RawFrame:
