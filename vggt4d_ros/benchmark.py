@@ -12,7 +12,6 @@ import argparse
 import functools
 import json
 import os
-import platform
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from vggt4d_ros.benchmark_machine import processor
 from vggt4d_ros.benchmark_times import Times, percentile
 from vggt4d_ros.benchmark_windows import sliding_windows
 from vggt4d_ros.cli import CommandError
@@ -218,21 +218,11 @@ def _about(arguments: argparse.Namespace, predictor: Predictor) -> dict[str, obj
         "network_longer_side": predictor.image_size,
         "reuse": not arguments.cold,
         "points": arguments.points,
-        "device": torch.cuda.get_device_name(predictor.device) if on_gpu else _processor(),
+        "device": torch.cuda.get_device_name(predictor.device) if on_gpu else processor(),
         "precision": about.precision,
         "speed": asdict(_speed(arguments)),
         "threads": None if on_gpu else torch.get_num_threads(),
     }
-
-
-def _processor() -> str:
-    try:
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()
 
 
 def _lines(report: dict[str, Any]) -> Iterator[str]:
