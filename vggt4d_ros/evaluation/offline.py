@@ -20,7 +20,7 @@ from vggt4d_ros.evaluation.run_folder import write_run
 from vggt4d_ros.evaluation.scoring import Findings, Scorer
 from vggt4d_ros.evaluation.sinks import Sink, SinkContext, open_sinks
 from vggt4d_ros.evaluation.source_bag import BagSource
-from vggt4d_ros.evaluation.sources import Source
+from vggt4d_ros.evaluation.sources import Source, truth_table, unmatched
 from vggt4d_ros.evaluation.stopwatch import Stopwatch
 from vggt4d_ros.model.engine import Engine, load_engine
 from vggt4d_ros.processor import Processed, Processor
@@ -192,7 +192,7 @@ class _Run:
                 "trajectories": 0 if estimate is None else estimate.starts,
             },
             faults=[*self._source.report.faults, *self._own_faults(counts)],
-            truth=self._truth(),
+            truth=truth_table(self._source.report.truth, self._options.truth_tolerance_s),
             metrics=findings.metrics,
             baselines=findings.baselines,
             curves=findings.curves,
@@ -213,10 +213,7 @@ class _Run:
             faults.append(f"time jumped back {counts.time_jumps} times: a new trajectory each time")
         if not counts.windows_done:
             faults.append(self._why_no_window(counts))
-        for kind, truth in self._source.report.truth.items():
-            if truth.of and not truth.matched:
-                faults.append(f"true {kind} from {truth.source}: nothing matched: {truth.why}")
-        return faults
+        return [*faults, *unmatched(self._source.report.truth)]
 
     def _why_no_window(self, counts: StreamCounts) -> str:
         length = self._config.window.length
@@ -232,18 +229,6 @@ class _Run:
             f"no window: {counts.sets} instants with images of all needed cameras, "
             f"window.length is {length}{spread}"
         )
-
-    def _truth(self) -> dict[str, dict[str, Any]]:
-        return {
-            kind: {
-                "source": truth.source,
-                "matched": truth.matched,
-                "of": truth.of,
-                "tolerance_s": self._options.truth_tolerance_s,
-                **({"why": truth.why} if truth.why and not truth.matched else {}),
-            }
-            for kind, truth in self._source.report.truth.items()
-        }
 
 
 def window_row(processed: Processed) -> Row:

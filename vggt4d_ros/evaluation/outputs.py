@@ -34,10 +34,11 @@ from vggt4d_ros.evaluation.outputs_topics import (
     find_outputs,
     find_truth,
 )
-from vggt4d_ros.evaluation.results import Metrics, RunResult
+from vggt4d_ros.evaluation.results import Metrics, RunResult, merge
 from vggt4d_ros.evaluation.score_trajectory import Estimate, TrajectoryScore, score_trajectory
-from vggt4d_ros.evaluation.sources import TruthCounts
+from vggt4d_ros.evaluation.sources import TruthCounts, truth_table, unmatched
 from vggt4d_ros.evaluation.stopwatch import Stopwatch
+from vggt4d_ros.evaluation.tally import mean_columns
 from vggt4d_ros.messages import topics
 from vggt4d_ros.messages.decode import calibration_from_msg
 
@@ -113,7 +114,7 @@ class _Outputs:
         score = self._score_poses(estimate, truths)
         if score is not None:
             self._faults += score.faults
-            _merge(metrics, score.metrics)
+            merge(metrics, score.metrics)
             if self._options.baselines and score.baselines:
                 baselines["static_camera"] = score.baselines
         true = None if score is None else score.truth
@@ -191,7 +192,7 @@ class _Outputs:
             if progress is not None:
                 progress(min(count, total), total)
         for row in rows:
-            row.update(_means(columns.get(int(row["stamp_ns"]), [])))
+            row.update(mean_columns(columns.get(int(row["stamp_ns"]), [])))
         return pictures
 
     def _score_poses(
@@ -249,17 +250,8 @@ class _Outputs:
             },
             counts=frames,
             windows={**log.window_counts(), "trajectories": trajectories},
-            faults=[*self._faults, *_unmatched(truths)],
-            truth={
-                kind: {
-                    "source": counts.source,
-                    "matched": counts.matched,
-                    "of": counts.of,
-                    "tolerance_s": self._options.truth_tolerance_s,
-                    **({"why": counts.why} if counts.why and not counts.matched else {}),
-                }
-                for kind, counts in truths.items()
-            },
+            faults=[*self._faults, *unmatched(truths)],
+            truth=truth_table(truths, self._options.truth_tolerance_s),
             metrics=metrics,
             baselines=baselines,
             curves={"sparsification": curves} if curves else {},
@@ -270,25 +262,3 @@ class _Outputs:
             truth_trajectory=true,
             pictures=pictures.pictures,
         )
-
-
-def _unmatched(truths: dict[str, TruthCounts]) -> list[str]:
-    return [
-        f"true {kind} from {truth.source}: nothing matched: {truth.why}"
-        for kind, truth in truths.items()
-        if truth.of and not truth.matched
-    ]
-
-
-def _merge(into: Metrics, more: Metrics) -> None:
-    for group, variants in more.items():
-        into.setdefault(group, {}).update(variants)
-
-
-def _means(columns: list[dict[str, float]]) -> dict[str, float]:
-    names = dict.fromkeys(name for column in columns for name in column)
-    found = {}
-    for name in names:
-        values = [column[name] for column in columns if name in column]
-        found[name] = sum(values) / len(values)
-    return found

@@ -16,6 +16,13 @@ Numbers = dict[str, float]
 Metrics = dict[str, dict[str, Numbers]]
 Row = dict[str, float | int | str]
 
+
+def merge(into: Metrics, more: Metrics) -> None:
+    """Puts the variants of ``more`` beside those that are there."""
+    for group, variants in more.items():
+        into.setdefault(group, {}).update(variants)
+
+
 # columns of windows.csv that are always there; those of metrics follow, in alphabetical order
 WINDOW_COLUMNS = (
     "index",

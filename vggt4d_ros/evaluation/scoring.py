@@ -11,7 +11,7 @@ from typing import Any
 from vggt4d_ros.datatypes import Frame
 from vggt4d_ros.evaluation.metrics.trajectory import Trajectory
 from vggt4d_ros.evaluation.options import EvalOptions
-from vggt4d_ros.evaluation.results import Metrics
+from vggt4d_ros.evaluation.results import Metrics, merge
 from vggt4d_ros.evaluation.score_depth import DepthScorer
 from vggt4d_ros.evaluation.score_motion import MotionScorer
 from vggt4d_ros.evaluation.score_points import PointScorer
@@ -19,7 +19,7 @@ from vggt4d_ros.evaluation.score_poses import PoseScorer
 from vggt4d_ros.evaluation.score_stereo import StereoBaseline
 from vggt4d_ros.evaluation.score_trajectory import Estimate, TrajectoryRecord, score_trajectory
 from vggt4d_ros.evaluation.sources import FrameTruth, Source
-from vggt4d_ros.evaluation.tally import Tally
+from vggt4d_ros.evaluation.tally import Tally, mean_columns
 from vggt4d_ros.processor import Processed
 from vggt4d_ros.products import ViewProducts
 
@@ -85,7 +85,7 @@ class Scorer:
         if self._stereo is not None:
             self._stereo.score(processed, views, self.newest)
         self._truths = kept
-        return _mean_columns(columns)
+        return mean_columns(columns)
 
     def _truth_of(
         self, frame: Frame, kept: dict[tuple[int, int], FrameTruth | None]
@@ -116,7 +116,7 @@ class Scorer:
         metrics = self._tally.result()
         baselines = {name: tally.result() for name, tally in self._baselines.items()}
         more, curves = self._depth.finish()
-        _merge(metrics, more)
+        merge(metrics, more)
         poses = self._poses.result()
         if poses:
             metrics["poses"] = poses
@@ -149,21 +149,7 @@ class Scorer:
             metric=self._source.metric,
         )
         self._source.report.faults += score.faults
-        _merge(metrics, score.metrics)
+        merge(metrics, score.metrics)
         if self._options.baselines and score.baselines:
             baselines["static_camera"] = score.baselines
         return score.truth
-
-
-def _merge(into: Metrics, more: Metrics) -> None:
-    for group, variants in more.items():
-        into.setdefault(group, {}).update(variants)
-
-
-def _mean_columns(columns: Sequence[dict[str, float]]) -> dict[str, float]:
-    names = dict.fromkeys(name for column in columns for name in column)
-    found = {}
-    for name in names:
-        values = [column[name] for column in columns if name in column]
-        found[name] = sum(values) / len(values)
-    return found

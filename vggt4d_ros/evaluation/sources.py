@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -53,6 +53,29 @@ class TruthCounts:
     matched: int = 0
     of: int = 0  # estimates that could have had a truth
     why: str = ""  # where nothing matched: which ranges did not overlap
+
+
+def truth_table(truths: Mapping[str, TruthCounts], tolerance_s: float) -> dict[str, Any]:
+    """``RunResult.truth`` of the counts by kind."""
+    return {
+        kind: {
+            "source": truth.source,
+            "matched": truth.matched,
+            "of": truth.of,
+            "tolerance_s": tolerance_s,
+            **({"why": truth.why} if truth.why and not truth.matched else {}),
+        }
+        for kind, truth in truths.items()
+    }
+
+
+def unmatched(truths: Mapping[str, TruthCounts]) -> list[str]:
+    """A line for each kind of truth that met no estimate."""
+    return [
+        f"true {kind} from {truth.source}: nothing matched: {truth.why}"
+        for kind, truth in truths.items()
+        if truth.of and not truth.matched
+    ]
 
 
 @dataclass(slots=True)

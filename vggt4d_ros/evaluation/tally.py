@@ -4,10 +4,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from vggt4d_ros.evaluation.metrics.pool import COUNTS, ROOTS
 from vggt4d_ros.evaluation.results import Metrics, Numbers
+
+
+def mean_columns(columns: Sequence[Mapping[str, float]]) -> Numbers:
+    """The mean of each number over the dicts that have it, as for a row of windows.csv."""
+    found = {}
+    for name in dict.fromkeys(name for column in columns for name in column):
+        values = [column[name] for column in columns if name in column]
+        found[name] = sum(values) / len(values)
+    return found
 
 
 class RunningPool:
