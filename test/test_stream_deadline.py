@@ -224,6 +224,22 @@ def test_a_pause_of_the_stream_is_not_taken_for_a_slower_camera() -> None:
     assert control.plan.stride == 1
 
 
+@pytest.mark.parametrize("target", [(0.3, 0.0), (0.0, 5.0), (0.3, 5.0)])
+def test_waiting_for_others_costs_no_quality(target: tuple[float, float]) -> None:
+    """Windows of 0.1 s of work, between which 0.25 s go by for motion that is late."""
+    control = DeadlineControl(6, SIZES)
+    control.aim(*target)
+
+    for index in range(200):
+        if control.admits(index, index * 0.1):
+            control.observe(0.1, waited_s=0.25)
+
+    assert control.plan.rung == FULL
+    assert control.plan.meets_target
+    # a window that comes while another waits would start late
+    assert control.plan.stride == (4 if target[0] else 2)
+
+
 def test_cut_keeps_the_newest_steps() -> None:
     image = LazyImage.from_array(np.zeros((2, 2, 3), dtype=np.uint8))
     sets = tuple(FrameSet((Frame(0, step, image),)) for step in range(6))
@@ -237,6 +253,45 @@ def test_cut_keeps_the_newest_steps() -> None:
 
     assert cut.sets == sets[-1:]
     assert (cut.index, cut.epoch) == (3, 1)
+
+
+def test_worker_does_not_count_the_wait_for_late_motion(monkeypatch: pytest.MonkeyPatch) -> None:
+    """20 ms of work on a window, 100 ms of waiting, 50 ms wanted."""
+    clock, waited = SimpleNamespace(ns=0), SimpleNamespace(s=0.0)
+    monkeypatch.setattr("vggt4d_ros.ros.worker.time.monotonic_ns", lambda: clock.ns)
+    shapes: list[tuple[int, int]] = []
+
+    def process(window: Window, rig: Rig, hints: object) -> Processed:
+        clock.ns += 120_000_000
+        waited.s += 0.1
+        shapes.append(window.shape)
+        prediction = Prediction(window.valid, np.empty(0), np.empty(0), {})
+        return Processed(window, rig, prediction, None, {}, (), True, ())  # type: ignore[arg-type]
+
+    pipeline = StreamPipeline(1, SyncConfig(), WindowConfig(length=4), every_window=True)
+    worker = Worker(
+        pipeline=pipeline,
+        processor=SimpleNamespace(process=process, engine=SimpleNamespace(image_size=160)),  # type: ignore[arg-type]
+        rig=lambda _: Rig((None,)),
+        hints=None,  # type: ignore[arg-type]
+        wanted=lambda: True,
+        publish=lambda *_: None,
+        on_empty=lambda _: None,
+        on_fatal=lambda _: None,
+        deadline=DeadlineControl(4, (160, 80)),
+        targets=lambda: (0.05, 0.0),
+        waited_s=lambda: waited.s,
+    )
+    image = LazyImage.from_array(np.zeros((2, 2, 3), dtype=np.uint8))
+
+    for step in range(40):
+        ns = (step + 1) * 10**8
+        pipeline.receive(Frame(0, ns, image, received_ns=ns))
+        for window in pipeline.windows():
+            worker._work(window)
+
+    assert len(shapes) > 10
+    assert set(shapes) == {(4, 1)}
 
 
 def test_worker_runs_what_the_deadline_lets_it() -> None:

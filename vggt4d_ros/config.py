@@ -142,8 +142,9 @@ class EngineConfig:
 class DeadlineConfig:
     latency_s: float = option(
         0.0,
-        "Longest time from the start of the work on a window to its last message: time steps, "
-        "then resolution are given up for it and return when the load falls; 0: no limit",
+        "Longest time from the start of the work on a window to its last message, not counting the "
+        "wait for late motion or TF: time steps, then resolution are given up for it and return "
+        "when the load falls; 0: no limit",
         unit="s",
         minimum=0.0,
         maximum=60.0,

@@ -44,6 +44,7 @@ class MotionInput:
         self._subscription = None
         self.wait_s = config.geometry.motion_wait_s
         self.unknown: Counter[str] = Counter()  # frames without a pose so far, by cause
+        self.waited_s = 0.0  # so far, for motion that is late
         self.messages = 0  # samples that were taken
         self.last_reason = ""  # why the newest frame has no pose; "": it has one
         self.source = f"TF {self._fixed} -> {self._moving}"
@@ -97,7 +98,9 @@ class MotionInput:
                 left = end - time.monotonic()
                 if not found.unknown["late"] or found.lag_s > _GONE_S or left <= 0:
                     break
+                began = time.monotonic()
                 self._heard.wait(left)
+                self.waited_s += time.monotonic() - began
         self.unknown.update(found.newest_unknown)
         self.last_reason = found.reason if found.newest_unknown else ""
         return found

@@ -103,6 +103,7 @@ class Session:
                 engine.image_sizes,
             ),
             targets=lambda: (self._config.deadline.latency_s, self._config.deadline.rate_hz),
+            waited_s=lambda: tree.waited_s + (motion.waited_s if motion is not None else 0.0),
         )
         try:
             self._subscribe()

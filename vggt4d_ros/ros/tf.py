@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -47,6 +48,7 @@ class FrameTree:
             )
         self._static_mounts: dict[str, tuple[int, Array]] = {}  # frame -> (version, base_from_cam)
         self.warnings: tuple[str, ...] = ()
+        self.waited_s = 0.0  # so far, for transforms that are late
 
     def _own_name(self, suffix: str) -> str:
         """A frame of this node alone, for what must not be taken for the robot's own."""
@@ -152,8 +154,9 @@ class FrameTree:
         return not refused
 
     def _base_from_odom(self, stamp_ns: int) -> Array | None:
-        config = self._config
+        config, began = self._config, time.monotonic()
         found = self._lookup(config.base_frame, config.odom_frame, stamp_ns, _LOOKUP_WAIT)
+        self.waited_s += time.monotonic() - began
         return None if found is None else found[0]
 
     def _refuse(self, reason: str) -> None:

@@ -33,6 +33,8 @@ class Worker:
         on_fatal: called with what ended the thread, when it was not the stream's close.
         deadline: chooses which windows run, and how much of them.
         targets: the deadline's latency, s, and rate, Hz, as they are now.
+        waited_s: seconds that this thread has spent so far waiting for what others send late:
+            they are no cost of a window's work.
     """
 
     def __init__(
@@ -48,6 +50,7 @@ class Worker:
         on_fatal: Callable[[BaseException], None],
         deadline: DeadlineControl,
         targets: Callable[[], tuple[float, float]],
+        waited_s: Callable[[], float] = lambda: 0.0,
     ) -> None:
         self._pipeline = pipeline
         self._processor = processor
@@ -59,6 +62,7 @@ class Worker:
         self._on_fatal = on_fatal
         self._deadline = deadline
         self._targets = targets
+        self._waited_s = waited_s
         self._epoch = pipeline.epoch
         self._thread = threading.Thread(target=self._run, name="network", daemon=True)
 
@@ -87,7 +91,7 @@ class Worker:
         if not self._wanted():
             self._pipeline.drop(window, "unwanted")
             return
-        started_ns = time.monotonic_ns()
+        started_ns, waited_before_s = time.monotonic_ns(), self._waited_s()
         received_ns = max(f.received_ns for f in window.sets[-1].frames if f is not None)
         wait_ms = (started_ns - received_ns) / 1e6
         self._deadline.aim(*self._targets())
@@ -115,7 +119,8 @@ class Worker:
             said = self._deadline.describe()
             warnings = (*processed.warnings, said) if said else processed.warnings
             self._publish(replace(processed, warnings=warnings), wait_ms)
-        self._deadline.observe((time.monotonic_ns() - started_ns) / 1e9)
+        waited_s = self._waited_s() - waited_before_s
+        self._deadline.observe((time.monotonic_ns() - started_ns) / 1e9 - waited_s, waited_s)
 
     def _left_out(self, window: Window) -> dict[Frame, str]:
         """Frames of the oldest steps, which are not run, and why not."""

@@ -88,6 +88,7 @@ class DeadlineControl:
         self._fits_for = 0  # windows in a row that a better rung would have met it
         self._patience = PATIENCE
         self._tried_at: int | None = None  # rung from which a better one was last tried
+        self._waited_s = 0.0  # of a window for what no rung makes come sooner
         self._period_s = 0.0  # between windows as they come
         self._paused = False  # before the newest window
         self._last: tuple[int, float] | None = None  # index and arrival of the window before
@@ -139,10 +140,18 @@ class DeadlineControl:
         steps = self.plan.rung.steps
         return window if window.shape[0] <= steps else replace(window, sets=window.sets[-steps:])
 
-    def observe(self, cost_s: float) -> None:
-        """Learns how long the window took from start to published, and picks the next rung."""
+    def observe(self, cost_s: float, waited_s: float = 0.0) -> None:
+        """Learns what the window took, and picks the next rung.
+
+        Args:
+            cost_s: of work, from start to published.
+            waited_s: for others in between. It keeps the thread, so it counts for the stride; that
+                a cheaper rung would not have waited as long is not to be expected, so it counts
+                for nothing else.
+        """
         if not self.active:
             return
+        self._waited_s += SMOOTHING * (waited_s - self._waited_s)
         self._since_change += 1
         if self._since_change <= COLD:
             return
@@ -186,17 +195,21 @@ class DeadlineControl:
         period = self._period_s
         # a window that starts late is as bad as one that takes long: take only those that find
         # the network free
-        stride = max(1, math.ceil(cost / period - 0.05)) if period and self._latency_s else 1
+        stride = self._windows_in(cost + self._waited_s) if self._latency_s else 1
         meets = not self._latency_s or cost <= room * self._latency_s
         if self._rate_hz:
             wanted = 1 / self._rate_hz
             if period:
                 slack = max(1, math.floor(wanted / period + 0.1))
                 wanted = max(wanted, slack * period)
-                meets = meets and stride <= slack
+                meets = meets and (not self._latency_s or self._windows_in(cost) <= slack)
                 stride = max(stride, slack)
             meets = meets and cost <= room * wanted
         return Plan(rung, stride, meets)
+
+    def _windows_in(self, seconds: float) -> int:
+        """How many windows come in that time, at least one."""
+        return max(1, math.ceil(seconds / self._period_s - 0.05)) if self._period_s else 1
 
     def _learn(self, cost_s: float) -> None:
         level = self._level
