@@ -72,7 +72,8 @@ def test_a_figure_without_a_value_has_not_reached_its_goal():
 @pytest.mark.slow
 @pytest.mark.skipif(not SAMPLES.is_dir(), reason=f"no real recordings in {SAMPLES}")
 def test_real_recordings_agree_with_the_camera_model_within_a_pixel():
-    from vggt4d_ros.evaluation.geometry_samples import reprojections, rig_scales
+    from vggt4d_ros.evaluation.geometry_samples import reprojections
+    from vggt4d_ros.evaluation.rig_scale_samples import rig_scales
 
     found = {one.sample: one for one in reprojections(SAMPLES)}
     scales = {one.sample: one for one in rig_scales(SAMPLES)}

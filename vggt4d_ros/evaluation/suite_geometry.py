@@ -165,10 +165,12 @@ def _on_samples(folder: Path | str | None) -> tuple[dict[str, object], list[str]
     root = Path(folder)
     if not root.is_dir():
         return {}, [f"real recordings: left out: {root} is no folder"]
-    from vggt4d_ros.evaluation import geometry_samples  # with torch, which the rest does not need
+    # with torch, which the rest does not need
+    from vggt4d_ros.evaluation.geometry_samples import reprojections
+    from vggt4d_ros.evaluation.rig_scale_samples import RIG_NOISE, rig_scales
 
-    seen = list(geometry_samples.reprojections(root))
-    scales = list(geometry_samples.rig_scales(root))
+    seen = list(reprojections(root))
+    scales = list(rig_scales(root))
     if not seen and not scales:
         return {}, [f"real recordings: none that is known in {root}"]
     lines = ["", f"{'real recording':58s} {'error, px':>9s} {'best pose':>9s} {'<= 1 px':>7s}"]
@@ -191,6 +193,6 @@ def _on_samples(folder: Path | str | None) -> tuple[dict[str, object], list[str]
             for one in seen
         ],
         "rig_scale": [{**asdict(one), "error": _plain(one.error)} for one in scales],
-        "rig_scale_noise": asdict(geometry_samples.RIG_NOISE),
+        "rig_scale_noise": asdict(RIG_NOISE),
     }
     return part, lines
