@@ -21,7 +21,7 @@ from vggt4d_ros.evaluation.bag import BagError, open_bag
 from vggt4d_ros.evaluation.bag_messages import BagTypes
 from vggt4d_ros.evaluation.bag_writer import BagWriter
 from vggt4d_ros.evaluation.record import RecordSink
-from vggt4d_ros.evaluation.sinks import SinkContext
+from vggt4d_ros.evaluation.sink import SinkContext
 from vggt4d_ros.messages.encode import Encoder, quaternion_xyzw
 from vggt4d_ros.messages.topics import TOPICS
 from vggt4d_ros.products import view_products

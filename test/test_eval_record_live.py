@@ -18,7 +18,7 @@ from tf_transformations import quaternion_from_matrix
 
 from vggt4d_ros.evaluation.bag import open_bag
 from vggt4d_ros.evaluation.record import RecordSink
-from vggt4d_ros.evaluation.sinks import SinkContext
+from vggt4d_ros.evaluation.sink import SinkContext
 from vggt4d_ros.messages.encode import quaternion_xyzw
 from vggt4d_ros.messages.frames import FrameNames
 from vggt4d_ros.messages.outputs import WindowMessages

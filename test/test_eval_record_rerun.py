@@ -14,7 +14,7 @@ from record_windows import CAMERAS, config, processed_windows, rig
 
 from vggt4d_ros.evaluation.options import EvaluationError
 from vggt4d_ros.evaluation.rerun_log import RerunSink
-from vggt4d_ros.evaluation.sinks import SinkContext
+from vggt4d_ros.evaluation.sink import SinkContext
 from vggt4d_ros.products import view_products
 from vggt4d_ros.stream import StreamPipeline
 

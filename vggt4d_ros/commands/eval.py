@@ -160,8 +160,8 @@ def _compare(arguments: argparse.Namespace) -> int:
 
 def _evaluate(arguments: argparse.Namespace) -> int:
     from vggt4d_ros.evaluation import console
+    from vggt4d_ros.evaluation.complete_run import run_to_folder
     from vggt4d_ros.evaluation.dataset_names import DATASETS
-    from vggt4d_ros.evaluation.offline import run_to_folder
 
     options = options_of(arguments)
     out = Path(arguments.out)
@@ -184,8 +184,8 @@ def _evaluate(arguments: argparse.Namespace) -> int:
 
 def _evaluate_dataset(arguments: argparse.Namespace, options: EvalOptions, out: Path) -> int:
     from vggt4d_ros.evaluation import console
+    from vggt4d_ros.evaluation.complete_run import EmptyRun, recording_to_folder
     from vggt4d_ros.evaluation.datasets import open_recordings
-    from vggt4d_ros.evaluation.offline import EmptyRun, recording_to_folder
 
     name, path = arguments.what
     recordings = open_recordings(name, Path(path), arguments.sequence)

@@ -18,8 +18,9 @@ from rosbags.typesys.store import Typestore
 from vggt4d_ros.evaluation.bag_format import BagError, BagMessage, BagSource, BagTopic
 from vggt4d_ros.evaluation.bag_source import open_source
 
-__all__ = ["IMAGE_TYPES", "Bag", "BagError", "BagMessage", "BagTopic", "open_bag"]
+__all__ = ["BAG_SUFFIXES", "IMAGE_TYPES", "Bag", "BagError", "BagMessage", "BagTopic", "open_bag"]
 
+BAG_SUFFIXES = (".mcap", ".db3", ".bag")  # of files; a rosbag2 recording may be a folder
 IMAGE_TYPES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
 
 

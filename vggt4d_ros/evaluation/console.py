@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from vggt4d_ros.evaluation.offline import EmptyRun
+from vggt4d_ros.evaluation.complete_run import EmptyRun
 from vggt4d_ros.evaluation.replay import Progress
 from vggt4d_ros.evaluation.results import Metrics, Numbers, RunResult
 

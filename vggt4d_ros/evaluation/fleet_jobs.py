@@ -14,12 +14,11 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from vggt4d_ros import __version__
-from vggt4d_ros.evaluation.bag import BagError
+from vggt4d_ros.evaluation.bag import BAG_SUFFIXES, BagError
 from vggt4d_ros.evaluation.options import EvalOptions, EvaluationError
 from vggt4d_ros.model.errors import CheckpointError, EngineError
 from vggt4d_ros.options import ConfigError
 
-BAG_SUFFIXES = (".mcap", ".db3", ".bag")
 MARK = "done.json"  # in a run folder whose run is complete
 TRACE = "traceback.txt"  # in the folder of a run that ended by a fault of ours
 
@@ -177,13 +176,13 @@ def _limit_threads(count: int) -> None:
 
 def run_bag(bag: Path, options: EvalOptions, folder: Path) -> object:
     """Evaluates one bag through the network into its run folder."""
-    from vggt4d_ros.evaluation.offline import run_to_folder
+    from vggt4d_ros.evaluation.complete_run import run_to_folder
 
     return run_to_folder(bag, options, folder)
 
 
 def score_outputs(bag: Path, options: EvalOptions, folder: Path) -> object:
     """Scores the node's outputs in one bag into its run folder."""
-    from vggt4d_ros.evaluation.offline import run_to_folder
+    from vggt4d_ros.evaluation.complete_run import run_to_folder
 
     return run_to_folder(bag, options, folder, outputs=True)

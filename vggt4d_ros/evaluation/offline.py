@@ -7,18 +7,19 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from vggt4d_ros.config import Config, leaves
+from vggt4d_ros.config import Config
 from vggt4d_ros.evaluation.model_card import describe_engine
 from vggt4d_ros.evaluation.options import EvalOptions, EvaluationError
 from vggt4d_ros.evaluation.pictures import PictureBook
 from vggt4d_ros.evaluation.real_time import EveryWindow, NewestWins, Policy
 from vggt4d_ros.evaluation.replay import Progress, Replay
 from vggt4d_ros.evaluation.results import Row, RunResult
-from vggt4d_ros.evaluation.run_folder import write_run
+from vggt4d_ros.evaluation.run_tables import camera_counts, flat_config, window_row
 from vggt4d_ros.evaluation.scoring import Findings, Scorer
-from vggt4d_ros.evaluation.sinks import Sink, SinkContext, open_sinks
+from vggt4d_ros.evaluation.sink import Sink, SinkContext
+from vggt4d_ros.evaluation.sinks import open_sinks
 from vggt4d_ros.evaluation.source_bag import BagSource
 from vggt4d_ros.evaluation.sources import Source, truth_table, unmatched
 from vggt4d_ros.evaluation.stopwatch import Stopwatch
@@ -85,14 +86,6 @@ def evaluate_source(
             engine = load_engine(source.config.model)
             stack.callback(engine.close)
         return _Run(source, options, engine, progress).result()
-
-
-class EmptyRun(EvaluationError):
-    """A run that was written but says nothing of what was asked for."""
-
-    def __init__(self, message: str, result: RunResult) -> None:
-        super().__init__(message)
-        self.result = result
 
 
 class _Run:
@@ -229,129 +222,3 @@ class _Run:
             f"no window: {counts.sets} instants with images of all needed cameras, "
             f"window.length is {length}{spread}"
         )
-
-
-def window_row(processed: Processed) -> Row:
-    """The columns of windows.csv that every window has."""
-    tracked, window = processed.tracked, processed.window
-    alignment = tracked.alignment
-    nan = float("nan")
-    steps, views = window.shape
-    return {
-        "index": window.index,
-        "epoch": window.epoch,
-        "stamp_ns": window.sets[-1].stamp_ns,
-        "steps": steps,
-        "views": views,
-        "valid_slots": int(tracked.valid.sum()),
-        "scale": float(tracked.scale.value),
-        "scale_sigma": float(tracked.scale.sigma),
-        "scale_source": tracked.scale.source.name.lower(),
-        "residual_m": nan if alignment is None else float(alignment.residual_m),
-        "residual_rad": nan if alignment is None else float(alignment.residual_rad),
-    }
-
-
-def camera_counts(counts: StreamCounts, names: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Received, used and dropped frames of each camera once the stream is closed.
-
-    Raises:
-        AssertionError: they do not add up: a frame was lost without a cause.
-    """
-    found: dict[str, dict[str, Any]] = {}
-    for name, camera in zip(names, counts.frames.cameras, strict=True):
-        if camera.received != camera.used + sum(camera.dropped.values()):
-            raise AssertionError(f"{name}: frames do not add up: {camera}")
-        dropped = dict(sorted(camera.dropped.items()))
-        found[name] = {"received": camera.received, "used": camera.used, "dropped": dropped}
-    return found
-
-
-def flat_config(config: Config) -> dict[str, Any]:
-    """The configuration by ``section.field``."""
-    found: dict[str, Any] = {}
-    for leaf in leaves():
-        section, _, key = leaf.name.partition(".")
-        value = getattr(getattr(config, section), key)
-        found[leaf.name] = list(value) if isinstance(value, tuple) else value
-    return found
-
-
-def run_to_folder(
-    path: Path | str,
-    options: EvalOptions,
-    folder: Path | str,
-    engine: Engine | None = None,
-    progress: Progress | None = None,
-    *,
-    outputs: bool = False,
-) -> RunResult:
-    """Evaluates a bag, writes its run folder and the report.
-
-    Args:
-        path: the bag.
-        options: of the run.
-        folder: to write to.
-        engine: the network; None: the one that ``options.config.model`` names.
-        progress: told after each image.
-        outputs: the bag holds outputs of the node: those are scored, no network runs.
-
-    Raises:
-        EmptyRun: once all is written: no window could be done, or none of the truth that was
-            asked for matched.
-    """
-    if outputs:
-        from vggt4d_ros.evaluation.outputs import evaluate_outputs
-
-        result = evaluate_outputs(path, options, progress)
-    else:
-        result = evaluate_bag(path, options, engine, progress)
-    return finish_run(result, folder, options)
-
-
-def recording_to_folder(
-    recording: Recording,
-    options: EvalOptions,
-    folder: Path | str,
-    engine: Engine | None = None,
-    progress: Progress | None = None,
-) -> RunResult:
-    """As ``run_to_folder`` for a recording of a data set."""
-    result = evaluate_dataset(recording, options, engine, progress)
-    return finish_run(result, folder, options)
-
-
-def finish_run(
-    result: RunResult, folder: Path | str, options: EvalOptions | None = None
-) -> RunResult:
-    """Writes the run folder and its report, then refuses a run that says nothing.
-
-    Raises:
-        EmptyRun: no window could be done, or no truth that was asked for matched.
-    """
-    from vggt4d_ros.evaluation.report import write_report
-
-    folder = Path(folder)
-    write_run(result, folder)
-    write_report(folder)
-    name = result.source.get("name", "")
-    if not result.windows.get("done"):
-        why = next((fault for fault in result.faults if fault.startswith("no window")), "")
-        why = why or "no window was done"
-        raise EmptyRun(f"{name}: {why} (counts are in {folder})", result)
-    for kind in _asked_for(options):
-        truth = result.truth.get(kind)
-        if truth is not None and truth["of"] and not truth["matched"]:
-            why = truth.get("why", "")
-            raise EmptyRun(f"{name}: true {kind}: nothing matched: {why}", result)
-    return result
-
-
-def _asked_for(options: EvalOptions | None) -> list[str]:
-    if options is None:
-        return []
-    wanted = {
-        "trajectory": options.truth_file is not None or bool(options.truth_topic),
-        "depth": bool(options.depth_topics),
-    }
-    return [kind for kind, is_asked in wanted.items() if is_asked]

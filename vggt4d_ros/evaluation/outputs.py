@@ -18,8 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vggt4d_ros.datatypes import Array, CameraModel
-from vggt4d_ros.evaluation.bag import Bag, BagError, open_bag
-from vggt4d_ros.evaluation.fleet_jobs import BAG_SUFFIXES
+from vggt4d_ros.evaluation.bag import BAG_SUFFIXES, Bag, BagError, open_bag
 from vggt4d_ros.evaluation.metrics.trajectory import Trajectory
 from vggt4d_ros.evaluation.options import EvalOptions
 from vggt4d_ros.evaluation.outputs_pictures import OutputPictures

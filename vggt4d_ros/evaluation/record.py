@@ -13,7 +13,7 @@ from vggt4d_ros.evaluation.bag import BagError
 from vggt4d_ros.evaluation.bag_messages import BagTypes, bag_type
 from vggt4d_ros.evaluation.bag_writer import BagWriter
 from vggt4d_ros.evaluation.record_tf import TF, NodeTf, RobotTf
-from vggt4d_ros.evaluation.sinks import SinkContext
+from vggt4d_ros.evaluation.sink import SinkContext
 from vggt4d_ros.evaluation.stopwatch import resident_bytes
 from vggt4d_ros.messages import topics
 from vggt4d_ros.messages.encode import Encoder, Message

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from vggt4d_ros.evaluation.options import EvaluationError
-from vggt4d_ros.evaluation.sinks import SinkContext
+from vggt4d_ros.evaluation.sink import SinkContext
 from vggt4d_ros.geometry.arrows import arrow_colours
 from vggt4d_ros.messages.outputs import ARROW_SECONDS
 from vggt4d_ros.processor import Processed

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from vggt4d_ros.data.readers.recording import DatasetError
-from vggt4d_ros.evaluation.bag import BagError, open_bag
+from vggt4d_ros.evaluation.bag import BAG_SUFFIXES, BagError, open_bag
+from vggt4d_ros.evaluation.complete_run import finish_run
 from vggt4d_ros.evaluation.datasets import open_recordings
 from vggt4d_ros.evaluation.metrics.pool import pool
-from vggt4d_ros.evaluation.offline import evaluate_bag, evaluate_dataset, finish_run
+from vggt4d_ros.evaluation.offline import evaluate_bag, evaluate_dataset
 from vggt4d_ros.evaluation.options import EvalOptions, EvaluationError
 from vggt4d_ros.evaluation.results import RunResult
 from vggt4d_ros.evaluation.run_folder import metrics_document
@@ -25,7 +26,6 @@ _LOG = logging.getLogger(__name__)
 
 # Reprojection shows the stored poses of these to be a degree or several pixels off.
 LOOSE_POSES = ("icl_nuim_rgbd", "slambook_room_rgbd")
-_BAG_SUFFIXES = (".mcap", ".db3", ".bag")
 # group, variant, number, and the baselines it stands beside
 _COLUMNS = (
     ("depth", "median", "abs_rel", ("constant_depth", "sgbm")),
@@ -89,7 +89,7 @@ def _results(
             yield recording.name, evaluate_dataset(recording, options, engine)
         except (DatasetError, EvaluationError) as error:
             failed[recording.name] = str(error)
-    files = (path for path in folder.rglob("*") if path.suffix in _BAG_SUFFIXES)
+    files = (path for path in folder.rglob("*") if path.suffix in BAG_SUFFIXES)
     bags = {p.parent if (p.parent / "metadata.yaml").is_file() else p for p in files}
     for path in sorted(bags):
         name = str(path.relative_to(folder))
