@@ -16,13 +16,13 @@ pytest.importorskip("rosbags")
 from eval_bags import START_NS, STEP_NS, Recorder, Scene, write_scene
 
 from vggt4d_ros.cli import main
+from vggt4d_ros.evaluation.camera_sources import camera_name
 from vggt4d_ros.evaluation.metrics import Trajectory, pool
 from vggt4d_ros.evaluation.options import EvaluationError
 from vggt4d_ros.evaluation.parameter_file import Parameters, read_parameters
 from vggt4d_ros.evaluation.results import RunResult
 from vggt4d_ros.evaluation.run_folder import metrics_document, parse_tum, read_run, tum_text
 from vggt4d_ros.evaluation.tally import RunningPool
-from vggt4d_ros.evaluation.topics import camera_name
 from vggt4d_ros.options import ConfigError
 
 ROOT = Path(__file__).parents[1]

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from vggt4d_ros.evaluation.bag import IMAGE_TYPES, Bag, BagError, BagTopic
+from vggt4d_ros.evaluation.camera_sources import DEPTH_ENCODINGS
 from vggt4d_ros.evaluation.options import EvalOptions, EvaluationError
-from vggt4d_ros.evaluation.topics import DEPTH_ENCODINGS, ODOMETRY, POSES, STATUS, output_prefixes
+from vggt4d_ros.evaluation.topics import ODOMETRY, POSES, STATUS, output_prefixes
 from vggt4d_ros.messages import topics
 
 # what is scored of each camera, and how the name of a topic with its truth ends

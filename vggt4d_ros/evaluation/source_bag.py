@@ -15,13 +15,14 @@ from numpy.typing import NDArray
 from vggt4d_ros.datatypes import DecodeError, Frame, Rig, Window
 from vggt4d_ros.evaluation.bag import Bag, BagError, BagMessage, open_bag
 from vggt4d_ros.evaluation.bag_faults import CameraWatch, stream_faults
+from vggt4d_ros.evaluation.camera_sources import CameraSource, config_for
 from vggt4d_ros.evaluation.depth_truth import DepthTruth
 from vggt4d_ros.evaluation.metrics.trajectory import Trajectory
 from vggt4d_ros.evaluation.options import EvalOptions
 from vggt4d_ros.evaluation.platform_truth import PlatformTruth
 from vggt4d_ros.evaluation.scale_hints import OdometryMotion, given_hints
 from vggt4d_ros.evaluation.sources import Arrival, FrameTruth, SourceReport, TruthCounts
-from vggt4d_ros.evaluation.topics import CameraSource, config_for, plan_topics
+from vggt4d_ros.evaluation.topics import plan_topics
 from vggt4d_ros.geometry.platform_motion import PlatformMotion, window_motion
 from vggt4d_ros.geometry.transform_buffer import TransformBuffer
 from vggt4d_ros.messages.camera import CalibrationFeed, frame_from_msg
