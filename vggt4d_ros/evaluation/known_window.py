@@ -136,21 +136,25 @@ def _frame_of_batch(batch: WindowBatch, row: int, step: int, view: int) -> _Know
 
 def _frame_of_recording(frame: RawFrame) -> _Known:
     height, width = frame.rgb.shape[:2]
-    has_model = frame.intrinsics is not None
-    pose = frame.cam_from_world
-    truth = FrameTruth(
+    model, world_from_cam = None, None
+    if frame.intrinsics is not None:
+        model = model_from_matrix(frame.intrinsics, width, height)
+        if frame.cam_from_world is not None:
+            world_from_cam = _rigid_inverse(frame.cam_from_world)
+    return _Known(frame.rgb, model, truth_of_raw(frame, world_from_cam))
+
+
+def truth_of_raw(frame: RawFrame, world_from_cam: Array | None) -> FrameTruth:
+    """What a recording knows of an image, with the pose in the world that the caller means."""
+    return FrameTruth(
         depth=frame.depth,
         sparse=frame.sparse,
         flow_forward=frame.flow_forward,
         flow_backward=frame.flow_backward,
         occluded_forward=frame.occluded_forward,
         dynamic=frame.dynamic,
-        world_from_cam=_rigid_inverse(pose) if pose is not None and has_model else None,
+        world_from_cam=world_from_cam,
     )
-    model = None
-    if frame.intrinsics is not None:
-        model = model_from_matrix(frame.intrinsics, width, height)
-    return _Known(frame.rgb, model, truth)
 
 
 def _rigid_inverse(pose: NDArray[np.generic]) -> Array:

@@ -18,7 +18,7 @@ from vggt4d_ros.evaluation.metrics.scene_flow import scene_flow_metrics
 from vggt4d_ros.evaluation.outputs_reader import Instant, TruthFeed, mask_of, velocity_of
 from vggt4d_ros.evaluation.outputs_status import StatusLog
 from vggt4d_ros.evaluation.outputs_topics import DEPTH, FLOW, MASK
-from vggt4d_ros.evaluation.results import Metrics
+from vggt4d_ros.evaluation.results import Metrics, merge
 from vggt4d_ros.evaluation.score_depth import DepthScorer
 from vggt4d_ros.evaluation.sources import FrameTruth, Map, TruthCounts
 from vggt4d_ros.evaluation.tally import Tally
@@ -216,7 +216,6 @@ class OutputScorer:
         """Metrics, baselines and curves of all that was scored."""
         more, curves = self._depth.finish()
         metrics = self._tally.result()
-        for group, variants in more.items():
-            metrics.setdefault(group, {}).update(variants)
+        merge(metrics, more)
         constant = self._constant.result()
         return metrics, {"constant_depth": constant} if constant else {}, curves

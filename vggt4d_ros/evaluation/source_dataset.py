@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from vggt4d_ros.config import Config, validate
 from vggt4d_ros.data.readers.recording import DatasetError, RawFrame, Recording
 from vggt4d_ros.datatypes import Array, CameraModel, Frame, LazyImage, Rig, Window
+from vggt4d_ros.evaluation.known_window import truth_of_raw
 from vggt4d_ros.evaluation.metrics.trajectory import Trajectory
 from vggt4d_ros.evaluation.options import EvalOptions
 from vggt4d_ros.evaluation.pose_truth import read_trajectory
@@ -151,17 +152,8 @@ class DatasetSource:
         pose = raw.cam_from_world
         if raw.depth is not None:
             self.report.truth.setdefault("depth", TruthCounts(self._recording.name))
-        return FrameTruth(
-            depth=raw.depth,
-            sparse=raw.sparse,
-            flow_forward=raw.flow_forward,
-            flow_backward=raw.flow_backward,
-            occluded_forward=raw.occluded_forward,
-            dynamic=raw.dynamic,
-            world_from_cam=None if pose is None else se3.inverse(np.asarray(pose, np.float64)),
-            is_world=True,
-            step=step,
-        )
+        world_from_cam = None if pose is None else se3.inverse(np.asarray(pose, np.float64))
+        return replace(truth_of_raw(raw, world_from_cam), is_world=True, step=step)
 
     def trajectory(self, stamps_ns: NDArray[np.int64]) -> Trajectory | None:
         path = self._options.truth_file
