@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import rclpy
 from builtin_interfaces.msg import Time
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from geometry_msgs.msg import TransformStamped
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
@@ -29,6 +30,15 @@ from vggt4d_ros.demo.domain import free_domain
 from vggt4d_ros.ros.encode import bytes_of, stamp_from_ns
 
 SECOND = 1_000_000_000
+START = 1_700_000_000 * SECOND  # stamp of the first instant, ns
+PERIOD = SECOND // 10
+NULL = {  # parameters of a node with two cameras and no network
+    "model.engine": "null",
+    "geometry.allow_unscaled": True,
+    "window.length": 2,
+    "cameras.names": ["cam0", "cam1"],
+}
+Spin = Callable[[float], None]
 PATIENCE = 6.0  # deadlines are this much longer than an idle machine needs
 
 
@@ -67,6 +77,25 @@ def graph_node(
         executor.shutdown()
         node.destroy_node()
         rclpy.try_shutdown(context=context)
+
+
+def listen(node: Node, kind: type, topic: str) -> list:
+    """A list that takes what comes on a topic from now on."""
+    got: list = []
+    node.create_subscription(kind, topic, got.append, QoSProfile(depth=50))
+    return got
+
+
+def newest_reports(messages: Sequence[DiagnosticArray]) -> dict[str, DiagnosticStatus]:
+    """The last report of each task of a node, by the task's name."""
+    return {
+        status.name.split(": ")[-1]: status for message in messages for status in message.status
+    }
+
+
+def values(status: DiagnosticStatus) -> dict[str, str]:
+    """What a report says, by key."""
+    return {entry.key: entry.value for entry in status.values}
 
 
 def wait_until(

@@ -238,22 +238,15 @@ def test_catalogue_knows_the_published_release() -> None:
     assert len(entry.sha256) == 64
 
 
+# of a bench that takes no time
+SMALL = ("--size", "48x64", "--device", "cpu", "--threads", "1")
+
+
 def test_bench_measures_the_network_and_writes_json(
     tmp_path: Path, saved: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "bench.json"
-    options = [
-        "--grid",
-        "2x3",
-        "--size",
-        "48x64",
-        "--device",
-        "cpu",
-        "--threads",
-        "1",
-        "--windows",
-        "3",
-    ]
+    options = [*SMALL, "--grid", "2x3", "--windows", "3"]
 
     status = main(["bench", "model", "--model", str(saved), *options, "--json", str(out)])
 
@@ -272,18 +265,7 @@ def test_bench_compares_with_windows_run_whole(
     tmp_path: Path, saved: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "bench.json"
-    options = [
-        "--grid",
-        "3x2",
-        "--size",
-        "48x64",
-        "--device",
-        "cpu",
-        "--threads",
-        "1",
-        "--windows",
-        "4",
-    ]
+    options = [*SMALL, "--grid", "3x2", "--windows", "4"]
 
     main(
         ["bench", "model", "--model", str(saved), *options, "--reference", "2", "--json", str(out)]

@@ -9,7 +9,6 @@ the network.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -21,16 +20,19 @@ from analytic_node import MODEL, drive_of, publish_mounts, transform, write_node
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from nav_msgs.msg import Odometry
 from rclpy.node import Node
-from rclpy.qos import QoSProfile
 from rclpy.time import Time
 from ros_graph import (
     SECOND,
     CameraRig,
+    Spin,
     camera_info,
     fresh_domain,
     graph_node,
+    listen,
+    newest_reports,
     rgb_image,
     running_node,
+    values,
     wait_until,
 )
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
@@ -49,7 +51,6 @@ from vggt4d_ros.ros.given_depth import depth_from_msg
 pytestmark = pytest.mark.ros
 
 PATIENCE_S = 20.0  # times ros_graph.PATIENCE
-Spin = Callable[[float], None]
 
 
 def parameters(views: int, **more: object) -> dict[str, object]:
@@ -68,12 +69,6 @@ def parameters(views: int, **more: object) -> dict[str, object]:
         },
         **{key.replace("__", "."): value for key, value in more.items()},
     }
-
-
-def listen(node: Node, kind: type, topic: str) -> list:
-    got: list = []
-    node.create_subscription(kind, topic, got.append, QoSProfile(depth=50))
-    return got
 
 
 def publish_image(rig: CameraRig, view: int, stamp_ns: int) -> None:
@@ -102,6 +97,16 @@ def wait_for_window(statuses: list, newest_ns: int, spin: Spin) -> None:
     wait_until(came, spin, PATIENCE_S, f"window of {newest_ns}")
 
 
+def wait_for_report(reports: list, task: str, words: str, spin: Spin) -> None:
+    """Waits until what is said of a task begins with these words."""
+
+    def came() -> bool:
+        report = newest_reports(reports).get(task)
+        return report is not None and report.message.startswith(words)
+
+    wait_until(came, spin, PATIENCE_S, f"report of {task}")
+
+
 def windows(statuses: list[WindowStatus]) -> list[WindowStatus]:
     """Statuses of windows, without those that only bring counts."""
     return [status for status in statuses if len(status.stamps)]
@@ -111,16 +116,6 @@ def points_of(cloud: PointCloud2) -> Array:
     """Fields of an organized cloud, (H, W, F)."""
     rows = np.frombuffer(cloud.data, np.float32)
     return rows.reshape(cloud.height, cloud.width, cloud.point_step // 4)
-
-
-def diagnosis(arrays: list[DiagnosticArray], task: str) -> DiagnosticStatus | None:
-    """The newest report of a task."""
-    found = [s for array in arrays for s in array.status if s.name.endswith(task)]
-    return found[-1] if found else None
-
-
-def values(status: DiagnosticStatus) -> dict[str, str]:
-    return {entry.key: entry.value for entry in status.values}
 
 
 def pose_in(buffer: Buffer, stamp_ns: int) -> Array:
@@ -270,7 +265,7 @@ def test_one_camera_is_metric_by_the_platforms_motion(tmp_path: Path, source: st
         # the wheels are three seconds behind: nobody waits for them
         drive_on(rig, drive, spin, range(36, 39), status)
         wait_until(
-            lambda: (found := diagnosis(reports, "platform motion")) is not None
+            lambda: (found := newest_reports(reports).get("platform motion")) is not None
             and "frames without: late" in values(found),
             spin, PATIENCE_S, "diagnosis",
         )  # fmt: skip
@@ -284,8 +279,7 @@ def test_one_camera_is_metric_by_the_platforms_motion(tmp_path: Path, source: st
         np.testing.assert_allclose(found, drive.view(index, 0).depth.ravel(), rtol=0.02)
     last = windows(status)[-1]
     assert any("platform motion: 3 of 3 frames" in warning for warning in last.warnings)
-    report = diagnosis(reports, "platform motion")
-    assert report is not None
+    report = newest_reports(reports)["platform motion"]
     assert report.level == DiagnosticStatus.WARN
     assert "older than the image" in report.message
     assert values(report)["frames without: refused"] == "1"
@@ -365,14 +359,9 @@ def test_cameras_that_are_not_where_tf_says_are_named(tmp_path: Path) -> None:
         rig.wait_for_node(spin)
         spin(0.5)
         drive_on(rig, drive, spin, range(3, 7), status, first=5)
-        wait_until(
-            lambda: (found := diagnosis(reports, "extrinsics")) is not None
-            and found.message.startswith("the network contradicts"),
-            spin, PATIENCE_S, "diagnosis",
-        )  # fmt: skip
+        wait_for_report(reports, "extrinsics", "the network contradicts", spin)
 
-    last, report = windows(status)[-1], diagnosis(reports, "extrinsics")
-    assert report is not None
+    last, report = windows(status)[-1], newest_reports(reports)["extrinsics"]
     assert report.message == "the network contradicts TF: cam1"
     degrees = float(re.findall(r"([\d.]+) degrees away", values(report)["cam1"])[0])
     assert degrees == pytest.approx(np.degrees(0.5), abs=2.0)  # the others may give way a little
@@ -408,18 +397,13 @@ def test_a_camera_info_that_is_not_finite_is_refused_counted_and_replaced(tmp_pa
             publish_image(rig, 0, drive.stamp_ns(index, 0))
             spin(0.2)
         wait_for_window(status, drive.stamp_ns(3, 0), spin)
-        wait_until(
-            lambda: (found := diagnosis(reports, "inputs")) is not None
-            and found.message == "CameraInfo refused of cam0",
-            spin, PATIENCE_S, "diagnosis",
-        )  # fmt: skip
+        wait_for_report(reports, "inputs", "CameraInfo refused of cam0", spin)
         wait_until(lambda: len(infos) >= 2, spin, PATIENCE_S, "two CameraInfo")
         before = len(windows(status))
         drive_on(rig, drive, spin, range(4, 6), status)
         wait_until(lambda: len(infos) >= 4, spin, PATIENCE_S, "four CameraInfo")
 
-    report = diagnosis(reports, "inputs")
-    assert report is not None
+    report = newest_reports(reports)["inputs"]
     assert "(4 refused)" in values(report)["cam0"]
     assert "CameraInfo.K is not finite" in values(report)["cam0"]
     assert all(np.isfinite(info.k).all() and info.k[0] > 0 for info in infos)

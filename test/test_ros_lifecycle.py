@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -17,13 +16,17 @@ from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState, GetState
 from nav_msgs.msg import Odometry
 from rclpy.node import Node
-from rclpy.qos import QoSProfile
 from ros_graph import (
+    NULL,
+    PERIOD,
     SECOND,
+    START,
     CameraRig,
+    Spin,
     call,
     fresh_domain,
     graph_node,
+    listen,
     running_node,
     wait_for_stamp,
     wait_until,
@@ -36,22 +39,6 @@ from vggt4d_ros.messages.stamps import ns_from_stamp
 from vggt4d_ros.ros.encode import matrix_from_transform, stamp_from_ns
 
 pytestmark = pytest.mark.ros
-
-START = 1_700_000_000 * SECOND
-PERIOD = SECOND // 10
-NULL = {
-    "model.engine": "null",
-    "geometry.allow_unscaled": True,
-    "window.length": 2,
-    "cameras.names": ["cam0", "cam1"],
-}
-Spin = Callable[[float], None]
-
-
-def listen(node: Node, kind: type, topic: str) -> list:
-    got: list = []
-    node.create_subscription(kind, topic, got.append, QoSProfile(depth=50))
-    return got
 
 
 def change(node: Node, spin: Spin, transition: int) -> bool:

@@ -18,7 +18,19 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from geometry_msgs.msg import TransformStamped
 from nav_msgs.msg import Odometry
 from rclpy.qos import QoSProfile, ReliabilityPolicy
-from ros_graph import SECOND, CameraRig, fresh_domain, graph_node, running_node, wait_until
+from ros_graph import (
+    NULL,
+    PERIOD,
+    START,
+    CameraRig,
+    fresh_domain,
+    graph_node,
+    listen,
+    newest_reports,
+    running_node,
+    values,
+    wait_until,
+)
 from sensor_msgs.msg import Image
 from tf2_msgs.msg import TFMessage
 from tf2_ros import TransformListener
@@ -30,26 +42,6 @@ from vggt4d_ros.ros.tf_listener import WatchingListener
 
 pytestmark = pytest.mark.ros
 
-START = 1_700_000_000 * SECOND
-PERIOD = SECOND // 10
-NULL = {
-    "model.engine": "null",
-    "geometry.allow_unscaled": True,
-    "window.length": 2,
-    "cameras.names": ["cam0", "cam1"],
-}
-
-
-def newest(messages: list[DiagnosticArray]) -> dict[str, DiagnosticStatus]:
-    """The last report of each task."""
-    return {
-        status.name.split(": ")[-1]: status for message in messages for status in message.status
-    }
-
-
-def values(status: DiagnosticStatus) -> dict[str, str]:
-    return {item.key: item.value for item in status.values}
-
 
 def test_diagnostics_tell_inputs_windows_and_scale(tmp_path: Path) -> None:
     domain = fresh_domain()
@@ -58,8 +50,7 @@ def test_diagnostics_tell_inputs_windows_and_scale(tmp_path: Path) -> None:
         running_node(tmp_path, domain, NULL),
     ):
         rig = CameraRig(node, 2)
-        heard: list[DiagnosticArray] = []
-        node.create_subscription(DiagnosticArray, "/diagnostics", heard.append, 50)
+        heard = listen(node, DiagnosticArray, "/diagnostics")
         node.create_subscription(Odometry, "/vggt4d/odometry", lambda message: None, 5)
         rig.wait_for_node(spin)
         index = 0
@@ -75,7 +66,7 @@ def test_diagnostics_tell_inputs_windows_and_scale(tmp_path: Path) -> None:
             return step
 
         def running() -> bool:
-            found = newest(heard)
+            found = newest_reports(heard)
             return (
                 "windows" in found
                 and "frames used" in values(found["windows"])
@@ -83,14 +74,14 @@ def test_diagnostics_tell_inputs_windows_and_scale(tmp_path: Path) -> None:
             )
 
         wait_until(stream(running, [0, 1]), spin, 20, "diagnostics of a running node")
-        good = newest(heard)
+        good = newest_reports(heard)
         wait_until(
-            stream(lambda: "cam1" in newest(heard)["inputs"].message, [0]),
+            stream(lambda: "cam1" in newest_reports(heard)["inputs"].message, [0]),
             spin,
             20,
             "diagnostics of a silent camera",
         )
-        bad = newest(heard)
+        bad = newest_reports(heard)
 
     assert good["inputs"].message == "2 cameras"
     assert "images; " in values(good["inputs"])["cam0"]
