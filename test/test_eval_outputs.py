@@ -311,6 +311,64 @@ def test_cut_recording_is_scored_up_to_its_end(made, tmp_path):
     assert 0 < found.metrics["depth"]["median"]["frames"] < 10
 
 
+def change_poses(path: Path, bag_path: Path, topic: str, changes: dict[int, tuple]) -> Path:
+    """A copy of a bag in which the n-th message of a topic has another position and rotation."""
+    with open_bag(bag_path) as bag, BagWriter(path) as writer:
+        for known in bag.topics:
+            writer.add_topic(known.name, known.type, is_latched=known.latched)
+        count = 0
+        for message in bag.messages():
+            data = message.data
+            if message.topic == topic:
+                content = bag.deserialize(message)
+                if count in changes:
+                    change_pose(content, *changes[count])
+                    data = bytes(writer.typestore.serialize_cdr(content, message.type))
+                count += 1
+            writer.write(message.topic, message.stamp_ns, data)
+        assert count > max(changes)
+    return path
+
+
+def change_pose(content, x: float, w: float) -> None:
+    if hasattr(content, "transforms"):
+        pose = content.transforms[0].transform
+        pose.translation.x, pose.rotation.w = x, w
+    else:
+        content.pose.pose.position.x, content.pose.pose.orientation.w = x, w
+
+
+def test_odometry_that_is_no_pose_is_counted_by_cause_and_left_out(made, tmp_path):
+    bag, run, outputs = made
+    broken = {0: (np.nan, 1.0), 1: (0.0, np.inf), 3: (0.0, 1.1)}
+    changed = change_poses(tmp_path / "changed", outputs, "/vggt4d/odometry", broken)
+
+    found = evaluate_outputs(changed, options(truth_file=bag))
+
+    stamps = found.trajectory.stamps_ns.tolist()
+    expected = run.trajectory.stamps_ns[-WINDOWS:].tolist()  # one each, of the newest instant
+    assert stamps == [expected[2], expected[4]]
+    assert np.isfinite(found.trajectory.poses).all()
+    assert [fault for fault in found.faults if "poses left out" in fault] == [
+        "/vggt4d/odometry: 2 of 5 poses left out: not finite",
+        "/vggt4d/odometry: 1 of 5 poses left out: the quaternion is not of unit length",
+    ]
+
+
+@pytest.mark.parametrize(("x", "w", "cause"), [(np.nan, 1.0, "not finite"), (0.0, 2.0, "unit")])
+def test_transform_that_is_none_is_counted_once_and_left_out(made, tmp_path, x, w, cause):
+    bag, _, outputs = made
+    changed = change_poses(tmp_path / "changed", outputs, "/tf_static", {0: (x, w)})
+
+    within = evaluate_outputs(changed, options())
+    beside = evaluate_outputs(outputs, options(truth_file=tmp_path / "changed"))
+
+    for found, seen in ((within, 1), (beside, 2)):  # beside: one more in each recording
+        (fault,) = [fault for fault in found.faults if "poses left out" in fault]
+        assert fault.startswith(f"TF base_link -> left_optical: 1 of {seen} poses left out: ")
+        assert cause in fault
+
+
 def test_command_writes_the_same_kind_of_folder_as_a_run(made, tmp_path, capsys):
     bag, run, outputs = made
 

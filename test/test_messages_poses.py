@@ -9,12 +9,14 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pytest
 
 from vggt4d_ros.geometry.transform_buffer import TransformBuffer
 from vggt4d_ros.messages.poses import (
     add_odometry,
     add_transform,
     odometry_frames,
+    pose_fault,
     pose_numbers,
 )
 from vggt4d_ros.messages.stamps import ns_from_stamp
@@ -54,6 +56,26 @@ def test_pose_is_read_in_the_order_of_ros() -> None:
     )
 
     assert pose_numbers(pose) == (1, 2, 3, 4, 5, 6, 7)
+
+
+@pytest.mark.parametrize(
+    ("changed", "fault"),
+    [
+        ({}, ""),
+        ({1: math.nan}, "not finite"),
+        ({6: math.inf}, "not finite"),
+        ({6: 1.004}, ""),  # rounding of a sender's
+        ({6: 1.006}, "the quaternion is not of unit length"),
+        ({6: 0.0}, "the quaternion is not of unit length"),
+        ({6: 1e200}, "the quaternion is not of unit length"),
+    ],
+)
+def test_what_is_no_pose_is_told_from_one(changed: dict[int, float], fault: str) -> None:
+    numbers = [1.0, 2.0, 3.0, 0.0, 0.0, 0.0, 1.0]
+    for index, value in changed.items():
+        numbers[index] = value
+
+    assert pose_fault(numbers) == fault
 
 
 def test_transform_maps_the_child_into_its_parent_at_its_stamp() -> None:

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vggt4d_ros.datatypes import Array, CameraModel
+from vggt4d_ros.evaluation.bad_poses import BadPoses
 from vggt4d_ros.evaluation.bag import BAG_SUFFIXES, Bag, BagError, open_bag
 from vggt4d_ros.evaluation.metrics.trajectory import Trajectory
 from vggt4d_ros.evaluation.options import EvalOptions
@@ -82,6 +83,7 @@ class _Outputs:
         self._faults: list[str] = [*options.notes]
         self._log = StatusLog()
         self._odometry = OdometryLog()
+        self._bad = BadPoses()
         self._poses: dict[int, Array] = {}  # fixed_from_base, by stamp
         self._models: dict[int, CameraModel] = {}
         self._stopwatch = Stopwatch()
@@ -131,7 +133,8 @@ class _Outputs:
                 if message.topic == status:
                     self._log.add(content)
                 elif message.topic == odometry:
-                    self._odometry.add(content)
+                    if self._bad.admits_pose(odometry, content.pose.pose):
+                        self._odometry.add(content)
                 else:
                     self._take_info(self._topics.infos[message.topic], content)
         except BagError as error:
@@ -154,7 +157,7 @@ class _Outputs:
 
     def _camera_pose(self) -> Callable[[int, int], Array | None]:
         """Poses of cameras whose images have the very stamp of a published pose."""
-        mounts = Mounts(self._bag, self._options.config.tf.base_frame)
+        mounts = Mounts(self._bag, self._options.config.tf.base_frame, self._bad)
         frames = {camera: frame for frame, camera in self._topics.frames.items()}
 
         def pose(camera: int, stamp_ns: int) -> Array | None:
@@ -207,6 +210,7 @@ class _Outputs:
             stamps,
             with_tf=self._with_tf,
             faults=self._faults,
+            bad=self._bad,
         )
         if known is None or counts is None:
             return None
@@ -249,7 +253,7 @@ class _Outputs:
             },
             counts=frames,
             windows={**log.window_counts(), "trajectories": trajectories},
-            faults=[*self._faults, *unmatched(truths)],
+            faults=[*self._faults, *self._bad.lines(), *unmatched(truths)],
             truth=truth_table(truths, self._options.truth_tolerance_s),
             metrics=metrics,
             baselines=baselines,

@@ -8,6 +8,7 @@ from collections import deque
 from typing import Any
 
 from vggt4d_ros.datatypes import Array
+from vggt4d_ros.evaluation.bad_poses import BadPoses
 from vggt4d_ros.evaluation.bag import Bag, BagError
 from vggt4d_ros.evaluation.metrics.trajectory import Trajectory
 from vggt4d_ros.evaluation.options import EvalOptions
@@ -22,9 +23,15 @@ _AHEAD_NS = 300_000_000  # TF of an instant may come so much after it
 
 
 class Mounts:
-    """Where each camera sits on the base, from /tf_static of a recording."""
+    """Where each camera sits on the base, from /tf_static of a recording.
 
-    def __init__(self, bag: Bag, base_frame: str) -> None:
+    Args:
+        bag: the recording.
+        base_frame: that the cameras are mounted on.
+        bad: takes transforms that are none.
+    """
+
+    def __init__(self, bag: Bag, base_frame: str, bad: BadPoses) -> None:
         self._buffer = TransformBuffer()
         self._base = base_frame
         names = [t.name for t in bag.topics if t.name.rsplit("/", 1)[-1] == "tf_static"]
@@ -32,7 +39,8 @@ class Mounts:
             for message in bag.messages(names) if names else ():
                 content: Any = bag.deserialize(message)
                 for transform in content.transforms:
-                    add_transform(self._buffer, transform, is_static=True)
+                    if bad.admits_transform(transform):
+                        add_transform(self._buffer, transform, is_static=True)
         except BagError:
             pass  # the recording is damaged: said when its outputs are read
 
@@ -52,6 +60,7 @@ def true_trajectory(
     *,
     with_tf: bool,
     faults: list[str],
+    bad: BadPoses,
 ) -> tuple[Trajectory | None, TruthCounts | None]:
     """Where the platform was, and from where that is known; None: from nowhere.
 
@@ -62,6 +71,7 @@ def true_trajectory(
         stamps_ns: of the poses that are to be scored.
         with_tf: TF may be the truth: in a recording of the node it would be the node's own word.
         faults: takes the damage at which the bag ends.
+        bad: takes transforms that are none.
 
     Raises:
         EvaluationError: the file cannot be read, or a named topic is not there.
@@ -69,6 +79,8 @@ def true_trajectory(
     base = options.config.tf.base_frame
     platform = PlatformTruth(bag, truth.poses, options, base)
     buffer = TransformBuffer()
+    # static ones of the recording with the outputs are counted where the mounts are read
+    seen = bad if with_tf else BadPoses()
     waiting = deque(int(stamp) for stamp in stamps_ns)
     try:
         for message in bag.messages([*truth.poses, *truth.tf]) if truth.poses + truth.tf else ():
@@ -78,7 +90,8 @@ def true_trajectory(
                 continue
             is_static = message.topic.endswith("tf_static")
             for transform in content.transforms:
-                add_transform(buffer, transform, is_static=is_static)
+                if (seen if is_static else bad).admits_transform(transform):
+                    add_transform(buffer, transform, is_static=is_static)
                 newest = ns_from_stamp(transform.header.stamp)
                 while with_tf and waiting and waiting[0] + _AHEAD_NS < newest:
                     platform.note_tf(waiting.popleft(), buffer)

@@ -4,16 +4,38 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import Any
 
 from vggt4d_ros.geometry.transform_buffer import TransformBuffer
 from vggt4d_ros.messages.stamps import ns_from_stamp
 
+Numbers = tuple[float, float, float, float, float, float, float]
 
-def pose_numbers(pose: Any) -> tuple[float, float, float, float, float, float, float]:
+_UNIT_TOLERANCE = 0.01  # of the squared length: tf2's buffer_core.cpp refuses what is off by more
+
+
+def pose_numbers(pose: Any) -> Numbers:
     """A geometry_msgs/Pose as x y z (m) qx qy qz qw."""
     where, turn = pose.position, pose.orientation
     return where.x, where.y, where.z, turn.x, turn.y, turn.z, turn.w
+
+
+def transform_numbers(transform: Any) -> Numbers:
+    """A geometry_msgs/Transform as x y z (m) qx qy qz qw."""
+    where, turn = transform.translation, transform.rotation
+    return where.x, where.y, where.z, turn.x, turn.y, turn.z, turn.w
+
+
+def pose_fault(numbers: Sequence[float]) -> str:
+    """Why x y z qx qy qz qw are no pose; "": they are one."""
+    if not all(map(math.isfinite, numbers)):
+        return "not finite"
+    length = math.hypot(*numbers[3:])
+    if abs(length * length - 1.0) > _UNIT_TOLERANCE:
+        return "the quaternion is not of unit length"
+    return ""
 
 
 def add_transform(buffer: TransformBuffer, message: Any, *, is_static: bool = False) -> bool:
@@ -22,13 +44,13 @@ def add_transform(buffer: TransformBuffer, message: Any, *, is_static: bool = Fa
     Returns:
         Whether it could be used, see ``TransformBuffer.add``.
     """
-    where, turn = message.transform.translation, message.transform.rotation
+    numbers = transform_numbers(message.transform)
     return buffer.add(
         message.header.frame_id,
         message.child_frame_id,
         ns_from_stamp(message.header.stamp),
-        (where.x, where.y, where.z),
-        (turn.x, turn.y, turn.z, turn.w),
+        numbers[:3],
+        numbers[3:],
         is_static=is_static,
     )
 
