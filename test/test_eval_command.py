@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import math
 from pathlib import Path
@@ -16,6 +17,8 @@ pytest.importorskip("rosbags")
 from eval_bags import START_NS, STEP_NS, Recorder, Scene, write_scene
 
 from vggt4d_ros.cli import main
+from vggt4d_ros.commands.eval import configure
+from vggt4d_ros.commands.eval_usage import EFFECTIVE
 from vggt4d_ros.evaluation.camera_sources import camera_name
 from vggt4d_ros.evaluation.metrics import Trajectory, pool
 from vggt4d_ros.evaluation.options import EvaluationError
@@ -29,9 +32,9 @@ ROOT = Path(__file__).parents[1]
 NULL = ("--set", "model.engine=null", "--no-progress")
 
 
-def failed(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
-    """The one line on stderr of a command that fails with status 1."""
-    assert main(["eval", *arguments]) == 1
+def failed(capsys: pytest.CaptureFixture[str], *arguments: str, status: int = 1) -> str:
+    """The one line on stderr of a command that fails."""
+    assert main(["eval", *arguments]) == status
     error = capsys.readouterr().err
     assert error.count("\n") == 1, error
     return error
@@ -73,17 +76,52 @@ def test_what_cannot_be_done_is_one_line_and_status_1(tmp_path, capsys):
         ((bag, *out, "--truth-tolerance", "nan"), "--truth-tolerance must not be negative"),
         ((bag, *out, "--pictures", "-1"), "--pictures must not be negative"),
         ((bag, *out, "--jobs", "0"), "--jobs must be 1 or more, got 0"),
-        ((bag, *out, "--bound", "flow.all.epe<=1"), "--bound goes with compare"),
-        ((bag, *out, "--json", "x.json"), "--json goes with --suite or compare"),
         ((bag, *out, "--truth", str(tmp_path / "t.tum"), *NULL), "t.tum: cannot be read"),
         ((bag, *out, "--params", str(tmp_path / "p.yaml")), "p.yaml: No such file"),
         ((bag, *out, "--checkpoint", str(tmp_path / "c.safetensors")), "c.safetensors"),
         (("kitti", *out), "kitti needs one folder"),
         (("tum", str(tmp_path), *out), "no TUM or Bonn sequence"),
-        (("compare", str(tmp_path)), "compare needs two run folders"),
         (("--suite", "samples"), "needs the folder"),
     ):
         assert words in failed(capsys, *arguments)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ("BAG --out RUN --sequence a", "--sequence has no effect with a bag: it goes with a data"),
+        ("BAG --out RUN --bound a<=1", "--bound has no effect with a bag: it goes with compare"),
+        ("BAG --out RUN --json a", "--json has no effect with a bag: it goes with compare or --s"),
+        ("BAG --out RUN --outputs --record a", "--record has no effect with --outputs"),
+        ("BAG --out RUN --outputs --real-time 5", "--real-time has no effect with --outputs"),
+        ("tum BAG --out RUN --jobs 2", "--jobs has no effect with a data set"),
+        ("tum BAG --out RUN --ray auto", "--ray has no effect with a data set"),
+        ("tum BAG --out RUN --outputs", "--outputs has no effect with a data set"),
+        ("tum BAG --out RUN --topic a=/b", "--topic has no effect with a data set"),
+        ("--suite geometry --set window.length=2", "--set has no effect with --suite geometry"),
+        ("--suite geometry --checkpoint a", "--checkpoint has no effect with --suite geometry"),
+        ("--suite compact --params a", "--params has no effect with --suite compact"),
+        ("--suite compact --set a=1 --out b", "--out and --set have no effect with --suite comp"),
+        ("--suite samples BAG --jobs 2", "--jobs has no effect with --suite samples"),
+        ("--suite geometry BAG BAG", "--suite takes one folder of samples, got 2"),
+        ("compare RUN RUN --out c", "--out has no effect with compare"),
+        ("compare RUN", "compare needs two run folders"),
+        ("compare", "compare needs two run folders"),
+    ],
+)
+def test_options_without_effect_are_one_line_and_status_2(tmp_path, capsys, arguments, words):
+    places = {"BAG": str(tmp_path / "bag"), "RUN": str(tmp_path / "run")}
+    given = [places.get(word, word) for word in arguments.split()]
+
+    assert words in failed(capsys, *given, status=2)
+
+
+def test_every_option_has_an_effect_on_something():
+    parser = argparse.ArgumentParser()
+    configure(parser)
+    known = set(vars(parser.parse_args([]))) - {"what", "suite", "no_progress"}
+
+    assert known == set().union(*EFFECTIVE.values())
 
 
 def test_a_run_that_says_nothing_is_written_and_fails(tmp_path, capsys):

@@ -25,7 +25,15 @@ COMMANDS: dict[str, str] = {
 
 
 class CommandError(Exception):
-    """Something the user can mend; printed as one line, exit status 1."""
+    """Something the user can mend; printed as one line, exit status ``status``."""
+
+    status = 1
+
+
+class UsageError(CommandError):
+    """Arguments that do not go together; exit status 2, as of unknown ones."""
+
+    status = 2
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -44,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return int(module.run(command.parse_args(arguments[1:])))
     except CommandError as error:
         print(f"vggt4d {chosen}: {error}", file=sys.stderr)
-        return 1
+        return error.status
     except KeyboardInterrupt:
         return 130
 

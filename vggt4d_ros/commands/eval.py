@@ -9,7 +9,8 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vggt4d_ros.cli import CommandError
+from vggt4d_ros.cli import CommandError, UsageError
+from vggt4d_ros.commands.eval_usage import check_options
 
 if TYPE_CHECKING:
     from vggt4d_ros.evaluation.options import EvalOptions
@@ -109,15 +110,12 @@ def run(arguments: argparse.Namespace) -> int:
 
     user_errors = (BagError, ConfigError, CheckpointError, EngineError)
     try:
-        is_compare = not arguments.suite and arguments.what[:1] == ["compare"]
-        if arguments.bound and not is_compare:
-            raise CommandError("--bound goes with compare: vggt4d eval compare RUN RUN --bound ...")
-        if is_compare:
+        subject = _subject(arguments)
+        check_options(arguments, _defaults(), subject)
+        if subject == "compare":
             return _compare(arguments)
         if arguments.suite:
             return _run_suite(arguments)
-        if arguments.json:
-            raise CommandError("--json goes with --suite or compare: a run writes OUT/metrics.json")
         if arguments.jobs < 1:
             raise CommandError(f"--jobs must be 1 or more, got {arguments.jobs}")
         if not arguments.what:
@@ -129,8 +127,30 @@ def run(arguments: argparse.Namespace) -> int:
         raise CommandError(str(error)) from error
 
 
+def _subject(arguments: argparse.Namespace) -> str:
+    """What is evaluated, as ``eval_usage`` calls it."""
+    from vggt4d_ros.evaluation.dataset_names import DATASETS
+
+    first = arguments.what[0] if arguments.what else ""
+    if arguments.suite:
+        return f"--suite {arguments.suite}"
+    if first == "compare":
+        return "compare"
+    if first in DATASETS:
+        return "a data set"
+    return "--outputs" if arguments.outputs else "a bag"
+
+
+def _defaults() -> dict[str, object]:
+    parser = argparse.ArgumentParser()
+    configure(parser)
+    return vars(parser.parse_args([]))
+
+
 def _run_suite(arguments: argparse.Namespace) -> int:
     path = _path(arguments.json)
+    if len(arguments.what) > 1:
+        raise UsageError(f"--suite takes one folder of samples, got {len(arguments.what)}")
     samples = Path(arguments.what[0]) if arguments.what else None
     if arguments.suite == "samples":
         from vggt4d_ros.evaluation import suite_samples
@@ -145,7 +165,8 @@ def _run_suite(arguments: argparse.Namespace) -> int:
     else:
         from vggt4d_ros.evaluation import suite_compact
 
-        suite_compact.run(path, arguments.checkpoint or "", samples=samples)
+        has_bar = not arguments.no_progress
+        suite_compact.run(path, arguments.checkpoint or "", progress=has_bar, samples=samples)
     return 0
 
 
@@ -154,7 +175,7 @@ def _compare(arguments: argparse.Namespace) -> int:
 
     folders = [Path(name) for name in arguments.what[1:]]
     if len(folders) < 2:
-        raise CommandError("compare needs two run folders or more")
+        raise UsageError("compare needs two run folders or more")
     return int(compare.run(folders, arguments.bound, json_path=_path(arguments.json)))
 
 
