@@ -136,7 +136,9 @@ def test_an_estimate_that_only_trembles_has_no_scale_and_that_is_said():
 def test_truth_is_interpolated_to_the_stamp_of_the_estimate():
     stamps = np.array([1_000_000_000, 1_100_000_000, 1_200_000_000])
     estimate = Estimate(Trajectory(stamps, along_x(0.0, 0.1, 0.2)), np.zeros((3, 6, 6)), 1, True)
-    around = np.sort(np.concatenate([stamps - 10_000_000, stamps + 10_000_000]))
+    # the nearest is now before, now after: what all are off by would be laid onto the first pose
+    off_ms = np.array([[-5, 8], [-8, 3], [-5, 6]])
+    around = (stamps[:, None] + off_ms * 1_000_000).ravel()
     truth = Trajectory(around, along_x(*((around - SECOND) / SECOND)))
     counts = TruthCounts("here")
 
