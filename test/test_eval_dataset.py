@@ -67,6 +67,18 @@ def test_depth_scale_and_trajectory_are_those_of_the_recording():
     assert result.windows["done"] == 3
 
 
+def test_covariances_are_not_judged_by_poses_that_are_known_to_be_loose():
+    tight = evaluate_dataset(recording(), options())
+    loose = evaluate_dataset(recording(loose_poses=True), options())
+
+    assert tight.metrics["calibration"]["pose"]["count"] > 0
+    assert "pose" not in loose.metrics.get("calibration", {})
+    assert [fault for fault in loose.faults if fault not in tight.faults] == [
+        "calibration of poses left out: its poses are known to be loose"
+    ]
+    assert loose.metrics["trajectory"] == tight.metrics["trajectory"]
+
+
 def test_without_extrinsics_there_is_no_metric_number():
     result = evaluate_dataset(recording(views=1), options())
 

@@ -68,9 +68,26 @@ def evaluate_dataset(
     from vggt4d_ros.evaluation.source_dataset import DatasetSource
 
     try:
-        return evaluate_source(lambda: DatasetSource(recording, options), options, engine, progress)
+        found = evaluate_source(
+            lambda: DatasetSource(recording, options), options, engine, progress
+        )
     except DatasetError as error:
         raise EvaluationError(str(error)) from error
+    if recording.loose_poses:
+        _leave_out_nees(found)
+    return found
+
+
+def _leave_out_nees(found: RunResult) -> None:
+    """Says nothing of the covariance of poses by a truth that is less sure than they may be."""
+    calibration = found.metrics.get("calibration", {})
+    if calibration.pop("pose", None) is None:
+        return
+    if not calibration:
+        del found.metrics["calibration"]
+    found.faults.append(
+        "calibration of poses left out: the recording's poses are known to be loose"
+    )
 
 
 def evaluate_source(

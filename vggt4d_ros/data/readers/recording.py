@@ -49,6 +49,7 @@ class Recording:
     read: Callable[[int, int], RawFrame | None]  # (step, view)
     licence: str
     metric: bool = True  # lengths are metres
+    loose_poses: bool = False  # its images show the stored poses to be off by several pixels
 
 
 def require(folder: Path | str, expected: Sequence[str], what: str) -> Path:
