@@ -74,7 +74,7 @@ def test_covariances_are_not_judged_by_poses_that_are_known_to_be_loose():
     assert tight.metrics["calibration"]["pose"]["count"] > 0
     assert "pose" not in loose.metrics.get("calibration", {})
     assert [fault for fault in loose.faults if fault not in tight.faults] == [
-        "calibration of poses left out: its poses are known to be loose"
+        "calibration of poses left out: the recording's poses are known to be loose"
     ]
     assert loose.metrics["trajectory"] == tight.metrics["trajectory"]
 
