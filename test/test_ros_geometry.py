@@ -365,6 +365,7 @@ def test_cameras_that_are_not_where_tf_says_are_named(tmp_path: Path) -> None:
     assert report.message == "the network contradicts TF: cam1"
     degrees = float(re.findall(r"([\d.]+) degrees away", values(report)["cam1"])[0])
     assert degrees == pytest.approx(np.degrees(0.5), abs=2.0)  # the others may give way a little
+    assert "left out of the merged cloud in " in values(report)["cam1"]
     assert values(report)["cam3"] == "TF does not say where it is on base_link"
     assert "cam0" not in values(report)
     assert "cam2" not in values(report)

@@ -90,6 +90,11 @@ class ViewProducts:
         """Whether the pose is usable."""
         return bool(self._processed.tracked.valid[self._step, self.view])
 
+    @property
+    def is_contradicted(self) -> bool:
+        """Whether the network sees the camera elsewhere than its extrinsics say."""
+        return self.view in self._processed.tracked.contradicted
+
     @cached_property
     def cloud(self) -> NDArray[np.float32]:
         """(H, W, 5) x y z rgb confidence in the optical frame, NaN invalid."""
@@ -184,8 +189,12 @@ def view_products(
 
 
 def merged_cloud(views: Sequence[ViewProducts], voxel_size: float) -> NDArray[np.float32]:
-    """(N, 5) x y z rgb confidence of all cameras with a usable pose, in the fixed frame."""
-    usable = [view for view in views if view.has_pose]
+    """(N, 5) x y z rgb confidence of all cameras with a usable pose, in the fixed frame.
+
+    A camera whose extrinsics the network contradicts is left out: its points would stand elsewhere
+    than those of the others. Of two such cameras nobody can tell which is wrong: both are.
+    """
+    usable = [view for view in views if view.has_pose and not view.is_contradicted]
     return merge_clouds(
         [view.cloud for view in usable], [view.world_from_cam for view in usable], voxel_size
     )

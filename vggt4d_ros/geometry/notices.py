@@ -41,7 +41,7 @@ def notices_of(
         notices.append(f"a trajectory starts: {started}")
     notices += [
         f"the network contradicts the extrinsics of {seen.names[view]}: "
-        f"{metres:.2g} m, {math.degrees(radians):.1f} degrees"
+        f"{metres:.2g} m, {math.degrees(radians):.1f} degrees; it is left out of the merged cloud"
         for view, (metres, radians) in contradictions(seen, scale, placed).items()
     ]
     unknown = {seen.names[view] for _, view in seen.predicted_intrinsics}

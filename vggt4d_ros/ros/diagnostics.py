@@ -153,7 +153,8 @@ class Diagnostics:
             status.add(
                 name,
                 f"the network sees it {metres:.2g} m and {math.degrees(radians):.1f} degrees away "
-                f"from there, in {rig.contradictions[name]} windows so far",
+                f"from there; left out of the merged cloud in {rig.contradictions[name]} windows "
+                "so far",
             )
         if rig.contradicted:
             names = ", ".join(rig.contradicted)
