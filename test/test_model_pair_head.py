@@ -16,15 +16,16 @@ sys.path.insert(0, str(Path(__file__).parent))
 from model_cases import grid_images, lively, small_compact  # noqa: E402
 
 from vggt4d_ros.model.config import ModelConfig, compact, tiny  # noqa: E402
+from vggt4d_ros.model.correlation import found_back  # noqa: E402
 from vggt4d_ros.model.dynamic_mask import fitted_flow, rigid_flow  # noqa: E402
-from vggt4d_ros.model.pair_head import _places  # noqa: E402
+from vggt4d_ros.model.pair_head import PairHead, _places  # noqa: E402
 from vggt4d_ros.model.two_view import turn  # noqa: E402
 from vggt4d_ros.model.vggt4d import VGGT4D, ModelOutput  # noqa: E402
 
 
-@pytest.fixture(scope="module")
-def model() -> VGGT4D:
-    return lively(small_compact(pairs=True)).eval()
+@pytest.fixture(scope="module", params=[False, True], ids=["one way", "mutual"])
+def model(request: pytest.FixtureRequest) -> VGGT4D:
+    return lively(small_compact(pairs=True, mutual=request.param)).eval()
 
 
 def run(
@@ -92,8 +93,9 @@ def test_windows_of_a_batch_do_not_see_one_another(model: VGGT4D) -> None:
     torch.testing.assert_close(both.pose_enc[-1][1:], alone.pose_enc[-1], atol=1e-4, rtol=1e-4)
 
 
-def test_losses_of_matches_and_poses_reach_the_head(model: VGGT4D) -> None:
-    own = lively(small_compact(pairs=True))
+@pytest.mark.parametrize("mutual", [False, True])
+def test_losses_of_matches_and_poses_reach_the_head(mutual: bool) -> None:
+    own = lively(small_compact(pairs=True, mutual=mutual))
 
     output = own(grid_images(own, 2, 1))
     assert output.pairs is not None
@@ -158,9 +160,67 @@ def test_turns_add_up_to_the_quaternion_they_are_made_of() -> None:
 
 def test_older_configurations_have_no_pairs() -> None:
     values = compact().to_dict()
-    del values["pairs"]
+    del values["pairs"], values["mutual"]
 
     assert ModelConfig.from_dict(values).pairs is False
+
+
+def test_older_configurations_with_pairs_match_one_way() -> None:
+    values = small_compact(pairs=True).to_dict()
+    del values["mutual"]
+
+    assert ModelConfig.from_dict(values).mutual is False
+    # so their tensors are those that such a checkpoint has
+    assert not any(
+        "hidden" in name for name, _ in PairHead(small_compact(pairs=True)).named_parameters()
+    )
+
+
+def test_mutual_matches_need_pairs() -> None:
+    with pytest.raises(ValueError, match="mutual matches need pairs"):
+        small_compact(mutual=True)
+
+
+def test_a_match_counts_only_where_it_leads_back() -> None:
+    likeness = torch.zeros(1, 12, 12)  # 3 x 4 cells each
+    # cell 0 is found at 7, whose own best is 1, beside 0; cell 10 is found there too
+    likeness[0, 0, 7], likeness[0, 1, 7], likeness[0, 10, 7] = 2.0, 3.0, 1.0
+
+    back = found_back(likeness, 3, 4)
+
+    assert back[0, [0, 1]].all()
+    assert not back[0, 10]
+
+
+def test_cells_on_both_ends_of_two_rows_are_not_beside_each_other() -> None:
+    likeness = torch.zeros(1, 12, 12)
+    likeness[0, 3, 5], likeness[0, 4, 5] = 1.0, 2.0  # 3 ends the first row, 4 begins the second
+
+    assert not found_back(likeness, 3, 4)[0, 3]
+
+
+def test_products_of_features_are_the_logits(model: VGGT4D) -> None:
+    pairs = run(model, grid_images(model, 2, 2)).pairs
+
+    assert pairs is not None
+    product = pairs.features[:, 3].transpose(1, 2) @ pairs.features[:, 0]
+    torch.testing.assert_close(product, pairs.logits[:, 3, :, :-1], atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(
+        pairs.features[:, 0].transpose(1, 2) @ pairs.features[:, 1],
+        pairs.partner[..., :-1],
+        atol=1e-4,
+        rtol=1e-4,
+    )
+
+
+def test_poses_alone_are_those_beside_dense_outputs(model: VGGT4D) -> None:
+    images = grid_images(model, 2, 2)
+
+    whole, alone = run(model, images), run(model, images, poses_only=True)
+
+    assert alone.depth is None
+    assert alone.motion is None
+    torch.testing.assert_close(alone.pose_enc[-1], whole.pose_enc[-1])
 
 
 def test_pairs_need_the_stem_encoder() -> None:

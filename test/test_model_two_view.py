@@ -10,7 +10,15 @@ from torch import Tensor
 from torch.nn import functional
 
 from vggt4d_ros.model import two_view
-from vggt4d_ros.model.two_view import fit_motion, fit_rotation, solve, triangulate, turn
+from vggt4d_ros.model.two_view import (
+    fit_motion,
+    fit_motion_from,
+    fit_rotation,
+    solve,
+    triangulate,
+    turn,
+    turns,
+)
 
 PAIRS, POINTS = 20, 120
 
@@ -139,3 +147,32 @@ def test_no_shift_gives_no_parallax(scene: tuple[Tensor, Tensor, Tensor]) -> Non
     _, parallax = triangulate(points / points[..., 2:], places, rotation, torch.zeros(PAIRS, 3))
 
     assert parallax.max() < 1e-3
+
+
+def test_best_of_several_starts_finds_a_turn_that_one_misses(
+    scene: tuple[Tensor, Tensor, Tensor],
+) -> None:
+    points, _, shift = scene
+    identity = torch.eye(3).expand(PAIRS, 3, 3)
+    rotation = turns((0.8,), identity)[0]
+    places, weight = seen(points, rotation, shift)
+    generator = torch.Generator().manual_seed(2)
+    wrong = torch.rand(PAIRS, POINTS, generator=generator) < 0.5
+    anywhere = 2 * torch.rand(PAIRS, POINTS, 2, generator=generator) - 1
+    places = torch.where(wrong[..., None], anywhere, places)
+
+    one = fit_motion(points, places, weight, identity)
+    starts = torch.cat([identity[None], turns((0.4, -0.4, 0.7), identity)])
+    best = fit_motion_from(points, places, weight, starts)
+
+    missed = degrees(one.rotation, rotation) > 5
+    assert missed.any()
+    assert degrees(best.rotation, rotation).max() < 3
+    assert (best.inliers > one.inliers)[missed].all()
+
+
+def test_turns_about_the_vertical_are_by_the_angle() -> None:
+    matrix = turns((0.7,), torch.eye(3)[None])[0, 0]
+
+    torch.testing.assert_close(matrix[0, 0], torch.tensor(0.7).cos())
+    torch.testing.assert_close(matrix[0, 2], torch.tensor(0.7).sin())

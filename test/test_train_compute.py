@@ -17,6 +17,7 @@ import torch
 from vggt4d_ros.train import compute
 from vggt4d_ros.train.compute import Accelerated, OneDevice, choose_compute
 from vggt4d_ros.train.config import Phase, TrainConfig, TrainConfigError
+from vggt4d_ros.train.half_layers import halve_layers
 from vggt4d_ros.train.loop import Trainer
 from vggt4d_ros.train.sampler import training_batch
 
@@ -65,7 +66,9 @@ def test_several_processes_without_accelerate_are_one_clear_line(
 
 
 def test_unknown_precision_is_named() -> None:
-    with pytest.raises(TrainConfigError, match="precision must be no, bf16 or fp16, got 'int8'"):
+    with pytest.raises(
+        TrainConfigError, match="precision must be one of no, bf16, fp16, bf16_layers, got 'int8'"
+    ):
         choose_compute(replace(TINY, precision="int8"))
 
 
@@ -127,3 +130,40 @@ def test_two_processes_share_their_gradients(tmp_path: Path) -> None:
     # only the first process writes
     assert len(losses_of(tmp_path / "out")) == 2
     assert torch.load(tmp_path / "out" / "state.pt", weights_only=True)["step"] == 2
+
+
+@pytest.mark.usefixtures("without_accelerate")
+def test_layers_in_bfloat16_need_no_accelerate() -> None:
+    assert isinstance(choose_compute(replace(TINY, precision="bf16_layers")), OneDevice)
+
+
+def test_layers_in_bfloat16_give_float32_near_that_of_full_precision() -> None:
+    torch.manual_seed(0)
+    layers = torch.nn.Sequential(
+        torch.nn.Conv2d(3, 16, 3),
+        torch.nn.Conv2d(16, 8, 3),
+        torch.nn.LayerNorm(6),
+        torch.nn.Linear(6, 4),
+    )
+    images = torch.rand(2, 3, 10, 10)
+    full = layers(images)
+
+    count = halve_layers(layers)
+    half = layers(images)
+    half.sum().backward()
+
+    assert count == 2  # not the convolution of 3 channels, which does not gain, nor the norm
+    assert half.dtype == torch.float32
+    assert not torch.equal(half, full)
+    torch.testing.assert_close(half, full, atol=0.05, rtol=0.05)
+    assert all(p.grad is not None and p.grad.dtype == torch.float32 for p in layers.parameters())
+
+
+def test_run_with_layers_in_bfloat16_saves_full_weights(tmp_path: Path) -> None:
+    trainer = Trainer(replace(TINY, precision="bf16_layers"), tmp_path)
+
+    trainer.run(2, progress=False)
+
+    again = Trainer(TINY, tmp_path)
+    assert again.state.step == 2
+    assert {v.dtype for v in again.state.ema.values()} == {torch.float32}

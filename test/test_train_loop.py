@@ -231,6 +231,41 @@ def test_learning_rate_rises_then_follows_the_cosine() -> None:
     assert learning_rate(config, 1100) == pytest.approx(0.1)
 
 
+def test_learning_rate_stays_up_to_hold() -> None:
+    config = TrainConfig(
+        phases=(Phase(until=1100),), warm_up=100, hold=500, learning_rate=1.0, final_rate=0.1
+    )
+
+    assert learning_rate(config, 500) == pytest.approx(1.0)
+    assert learning_rate(config, 800) == pytest.approx(0.55)
+    assert learning_rate(config, 1100) == pytest.approx(0.1)
+
+
+def test_steps_of_poses_alone_have_their_grids_and_train_no_dense_head(tmp_path: Path) -> None:
+    phase = Phase(
+        until=100, batch=1, grids=((2, 1),), sizes=((56, 56),), pose_every=2, pose_grids=((1, 3),)
+    )
+    config = tiny(phases=(phase,))
+    trainer = Trainer(config, tmp_path)
+    trainer._enter(phase)
+    shapes, trained = [], []
+
+    for step in range(2):
+        trainer.state.step = step
+        trainer.model.zero_grad()
+        batch = training_batch(config, step)
+        shapes.append(batch.shape[1:3])
+        total, losses = trainer.losses(batch)
+        total.backward()
+        head = trainer.model.dense_head.parameters()
+        trained.append(any(p.grad is not None for p in head))
+
+    assert shapes == [(2, 1), (1, 3)]
+    assert trained == [True, False]
+    assert "camera" in losses
+    assert "depth" not in losses
+
+
 def test_held_out_windows_are_fixed_and_not_those_of_training() -> None:
     config = tiny()
 
@@ -256,6 +291,7 @@ def test_shipped_configurations_are_valid(path: Path) -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
+        ({"phases": [{"until": 2, "pose_every": 2}]}, "pose_every and pose_grids need each other"),
         ({"lerning_rate": 1.0}, "unknown key 'lerning_rate'"),
         ({"seed": "x"}, "seed must be of type int"),
         ({"phases": [{"until": 10}, {"until": 5}]}, "until must rise"),

@@ -45,6 +45,20 @@ def match_globally(source: Tensor, target: Tensor, closeness: Tensor) -> tuple[T
     return flow, best
 
 
+def found_back(likeness: Tensor, height: int, width: int) -> Tensor:
+    """Whether a cell's best match has the cell, or one beside it, as its own best; (N, P) bool.
+
+    Args:
+        likeness: (N, P, P) of each cell of one frame with each of another.
+        height: rows of cells.
+        width: columns of cells; height * width is P.
+    """
+    back = likeness.argmax(-2).gather(-1, likeness.argmax(-1))  # (N, P) cells of the first frame
+    own = torch.arange(height * width, device=likeness.device)
+    rows, columns = back // width - own // width, back % width - own % width
+    return (rows.abs() <= 1) & (columns.abs() <= 1)
+
+
 def warp(features: Tensor, flow: Tensor) -> Tensor:
     """Samples features (N, D, h, w) where flow (N, 2, h, w) points; zero outside."""
     height, width = features.shape[-2:]

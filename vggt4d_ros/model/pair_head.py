@@ -18,15 +18,25 @@ from torch.nn import functional
 
 from vggt4d_ros.model.camera_head import matrix_to_quaternion, quaternion_to_matrix
 from vggt4d_ros.model.config import ModelConfig
-from vggt4d_ros.model.correlation import cell_grid, enlarge
+from vggt4d_ros.model.correlation import cell_grid, enlarge, found_back
 from vggt4d_ros.model.encoder import ResidualConv
 from vggt4d_ros.model.grid import GridShape, is_reference
 from vggt4d_ros.model.layers import LayerNorm, Mlp
-from vggt4d_ros.model.two_view import Motion, fit_motion, fit_rotation, triangulate
+from vggt4d_ros.model.two_view import (
+    Motion,
+    fit_motion,
+    fit_motion_from,
+    fit_rotation,
+    triangulate,
+    turns,
+)
 
 WIDTH = 64  # channels of the features that are compared
 CUES = 3  # inverse depth by parallax, parallax, certainty of the match
 STATS = 4 + 6 + 14  # of a fitted motion: quality, curvature, both poses
+# turns about the vertical, radians, from which the motion is fitted too: cameras of one rig look
+# in directions far apart, and a fit finds what is near its start
+START_YAWS = (0.35, -0.35, 0.7, -0.7)
 
 
 class PairOutput(NamedTuple):
@@ -36,6 +46,8 @@ class PairOutput(NamedTuple):
     logits: Tensor  # (B, S, P, P + 1) of the reference's cell; the last: it is not seen there
     log_depth: Tensor  # (B, S, 2h, 2w), coarse
     cues: Tensor  # (B, S, CUES, 2h, 2w) of depth by parallax
+    partner: Tensor  # (B, P, P + 1) as ``logits``: the reference's cells in the second frame
+    features: Tensor  # (B, S, D, P): products of two frames' are logits, of any frame's cells
 
 
 class PairHead(nn.Module):
@@ -50,12 +62,16 @@ class PairHead(nn.Module):
         self.match = nn.Conv2d(WIDTH, WIDTH, 1)
         self.unseen = nn.Parameter(torch.zeros(()))
         self.sharpness = nn.Parameter(torch.tensor(2.0))
+        # how likely another frame does not show a cell; else that is the same everywhere
+        self.hidden = nn.Conv2d(WIDTH, 1, 1) if config.mutual else None
         self.depth = nn.Conv2d(WIDTH, 1, 1)
         self.trust = Mlp(STATS, 32, 2)
 
     def start(self) -> None:
         """Untrained, depth is near 1 and the fitted motion counts little."""
         nn.init.normal_(self.depth.weight, std=1e-3)
+        if self.hidden is not None:
+            nn.init.normal_(self.hidden.weight, std=1e-3)
         nn.init.normal_(self.trust.fc2.weight, std=1e-3)
         nn.init.constant_(self.trust.fc2.bias, -2.0)
 
@@ -79,31 +95,37 @@ class PairHead(nn.Module):
         log_depth = self.depth(functional.relu(maps)).float().clamp(-5, 5)
         log_depth = log_depth.view(*frames, height, width)
         features = functional.normalize(self.match(maps).flatten(2).float(), dim=1)
+        features = features * (8.0 * self.sharpness.abs()).sqrt()
         features = features.unflatten(0, frames)  # (B, S, D, P)
+        unseen = (8.0 * self.unseen).expand(*frames, height * width)
+        if self.hidden is not None:
+            unseen = unseen + self.hidden(maps).float().flatten(2).view_as(unseen)
 
         if valid is None:
             valid = torch.ones(frames, dtype=torch.bool, device=tokens.device)
         first = is_reference(valid)
         second = is_reference(valid & ~first)
         reference = _pick(features, first)
-        logits = self._logits(features, reference[:, None].expand_as(features))
+        logits = _logits(features, reference[:, None].expand_as(features), unseen)
         # the reference is compared with another frame, for its own depth
-        partner = self._logits(reference, _pick(features, second))
+        partner = _logits(reference, _pick(features, second), _pick(unseen, first))
         # the fit takes what it is given: its inputs learn from losses of their own
         size, known = (height, width), valid & ~first
-        found, sure = _places(logits.detach().flatten(0, 1), height, width)
-        back, back_sure = _places(partner.detach(), height, width)
+        found, sure = self._places(logits.detach().flatten(0, 1), size)
+        back, back_sure = self._places(partner.detach(), size)
         sight = _tangents(pose[..., 7:9].detach())  # (B, S, 2)
-        motion = _fit(found, sure, log_depth.detach(), sight, _pick(sight, first), known, size)
+        target_sight, yaws = _pick(sight, first), () if self.hidden is None else START_YAWS
+        motion = _fit(found, sure, log_depth.detach(), sight, target_sight, known, size, yaws)
         better = self._blend(pose, motion, first)
         cues = _depth_cues(found, sure, back, back_sure, better.detach(), first, second, size)
-        return PairOutput(better, logits, log_depth, cues)
+        return PairOutput(better, logits, log_depth, cues, partner, features)
 
-    def _logits(self, features: Tensor, target: Tensor) -> Tensor:
-        """(..., P, P + 1) of features (..., D, P)."""
-        likeness = features.transpose(-1, -2) @ target * (8.0 * self.sharpness.abs())
-        unseen = (8.0 * self.unseen).expand(*likeness.shape[:-1], 1)
-        return torch.cat([likeness, unseen], dim=-1)
+    def _places(self, logits: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+        """``_places``; with ``mutual`` a match counts only where it leads back."""
+        found, sure = _places(logits, *size)
+        if self.hidden is None:
+            return found, sure
+        return found, torch.where(found_back(logits[..., :-1], *size), sure, 0.0)
 
     def _blend(self, pose: Tensor, motion: Motion, first: Tensor) -> Tensor:
         """Poses between the camera head's and the fitted ones; the reference's is the identity."""
@@ -137,6 +159,11 @@ class PairHead(nn.Module):
         origin = blended.new_tensor([0.0, 0, 0, 0, 0, 0, 1])
         blended = torch.where(first[..., None], origin, blended)
         return torch.cat([blended, pose[..., 7:]], dim=-1)
+
+
+def _logits(features: Tensor, target: Tensor, unseen: Tensor) -> Tensor:
+    """(..., P, P + 1) of features (..., D, P) and logits (..., P) of not being seen."""
+    return torch.cat([features.transpose(-1, -2) @ target, unseen[..., None]], dim=-1)
 
 
 def _pick(values: Tensor, chosen: Tensor) -> Tensor:
@@ -183,8 +210,12 @@ def _fit(
     first_tangents: Tensor,
     known: Tensor,
     size: tuple[int, int],
+    yaws: tuple[float, ...] = (),
 ) -> Motion:
-    """Motion from every frame to the reference, then turned round: reference to frame."""
+    """Motion from every frame to the reference, then turned round: reference to frame.
+
+    The best of those fitted from the rotation that the matches tell, and from ``yaws``.
+    """
     rays = _rays(tangents, size).flatten(0, 1)
     frames = tangents.shape[1]
     target = _normalised(found, first_tangents.repeat_interleave(frames, dim=0), size)
@@ -194,7 +225,11 @@ def _fit(
         functional.normalize(rays, dim=-1), functional.normalize(target_rays, dim=-1), weight
     )
     points = rays * log_depth.flatten(2).flatten(0, 1).exp()[..., None]
-    motion = fit_motion(points, target, weight, rotation)
+    if yaws:
+        starts = torch.cat([rotation[None], turns(yaws, rotation)])
+        motion = fit_motion_from(points, target, weight, starts)
+    else:
+        motion = fit_motion(points, target, weight, rotation)
     back = motion.rotation.transpose(1, 2)
     shift = -(back @ motion.shift[..., None])[..., 0]
     return motion._replace(rotation=back, shift=shift)

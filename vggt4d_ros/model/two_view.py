@@ -8,6 +8,7 @@ batched, of fixed cost and exportable: no decompositions, no branches on values.
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -108,6 +109,25 @@ def fit_motion(points: Tensor, target: Tensor, weight: Tensor, rotation: Tensor)
     mean = (share * error.square().sum(-1).add(1e-12).sqrt()).sum(1) / (agreed + 1e-6)
     sure = hessian.diagonal(dim1=1, dim2=2) / total[:, None]
     return Motion(rotation, shift, agreed / total, mean, sure)
+
+
+def turns(yaws: tuple[float, ...], like: Tensor) -> Tensor:
+    """Rotations about y by angles in radians, (K, N, 3, 3), for N pairs as in ``like``."""
+    vectors = like.new_tensor([[0.0, 2 * math.tan(yaw / 2), 0.0] for yaw in yaws])
+    return turn(vectors)[:, None].expand(-1, *like.shape)
+
+
+def fit_motion_from(points: Tensor, target: Tensor, weight: Tensor, starts: Tensor) -> Motion:
+    """The motion that most of the weight agrees on, of those fitted from starts (K, N, 3, 3)."""
+    count, pairs = starts.shape[:2]
+
+    def tile(values: Tensor) -> Tensor:
+        return values.expand(count, *values.shape).flatten(0, 1)
+
+    every = fit_motion(tile(points), tile(target), tile(weight), starts.flatten(0, 1))
+    best = every.inliers.unflatten(0, (count, pairs)).argmax(0)  # the first of equals
+    row = best * pairs + torch.arange(pairs, device=best.device)
+    return Motion(*(values[row] for values in every))
 
 
 def triangulate(

@@ -283,6 +283,7 @@ class VGGT4D(nn.Module):
         dense_steps: tuple[int, ...] | None = None,
         points: bool = True,
         queries: Tensor | None = None,
+        poses_only: bool = False,
     ) -> ModelOutput:
         """Predicts everything for a batch of windows.
 
@@ -294,6 +295,7 @@ class VGGT4D(nn.Module):
                 None: all.
             points: whether world points are wanted.
             queries: (B, N, 4) long (step, view, row, column) of pixels to track; None: none.
+            poses_only: nothing but poses and matches; training has steps of this kind.
 
         Raises:
             ValueError: shapes or types do not fit.
@@ -301,7 +303,13 @@ class VGGT4D(nn.Module):
         shape = check_grid(images, valid, self.config.patch_size)
         encoded = self.encode(blank_missing(images, valid).flatten(0, 2))
         return self.decode(
-            encoded, shape, valid, dense_steps=dense_steps, points=points, queries=queries
+            encoded,
+            shape,
+            valid,
+            dense_steps=dense_steps,
+            points=points,
+            queries=queries,
+            poses_only=poses_only,
         )
 
     def decode(
@@ -313,12 +321,17 @@ class VGGT4D(nn.Module):
         dense_steps: tuple[int, ...] | None = None,
         points: bool = True,
         queries: Tensor | None = None,
+        poses_only: bool = False,
     ) -> ModelOutput:
         """As ``forward``, from encoded frames: B*S of them, time-major, finite in every slot."""
         steps = check_steps(dense_steps, shape.steps)
+        if poses_only:
+            steps, queries = (), None
         tokens = self.cross_view_global_fusion.add_specials(encoded.tokens, shape, valid)
         spatial = self.fuse_views(tokens, shape, valid)
-        taps = self.fuse_steps(tokens, spatial, shape, valid)
+        # poses do not see a parallel time branch
+        alone = poses_only and self.config.arrangement == "parallel"
+        taps = Taps(spatial, spatial) if alone else self.fuse_steps(tokens, spatial, shape, valid)
         return self.apply_heads(
             encoded, taps, shape, valid, steps=steps, points=points, queries=queries
         )

@@ -18,6 +18,8 @@ from torch import Tensor, nn
 
 from vggt4d_ros.train.config import TrainConfig, TrainConfigError
 
+PRECISIONS = ("no", "bf16", "fp16", "bf16_layers")
+
 
 class Compute(Protocol):
     """What the training loop asks for."""
@@ -80,7 +82,7 @@ class Accelerated:
         spare = accelerate.DistributedDataParallelKwargs(find_unused_parameters=True)
         self.own = accelerate.Accelerator(
             cpu=torch.device(config.device).type == "cpu",
-            mixed_precision=config.precision,
+            mixed_precision="no" if config.precision == "bf16_layers" else config.precision,
             gradient_accumulation_steps=config.accumulate,
             kwargs_handlers=[spare],
         )
@@ -121,13 +123,14 @@ def choose_compute(config: TrainConfig) -> Compute:
     Raises:
         TrainConfigError: what is asked for needs Accelerate, or there is no such precision.
     """
-    if config.precision not in ("no", "bf16", "fp16"):
-        raise TrainConfigError(f"precision must be no, bf16 or fp16, got {config.precision!r}")
+    if config.precision not in PRECISIONS:
+        known = ", ".join(PRECISIONS)
+        raise TrainConfigError(f"precision must be one of {known}, got {config.precision!r}")
     several = int(os.environ.get("WORLD_SIZE", "1")) > 1
     try:
         accelerate = import_module("accelerate")
     except ImportError as error:
-        if several or config.precision != "no":
+        if several or config.precision in ("bf16", "fp16"):
             raise TrainConfigError(
                 "several processes and mixed precision need the Python package accelerate "
                 "(pip install 'vggt4d_ros[train]')"

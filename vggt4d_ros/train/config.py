@@ -38,6 +38,12 @@ class Phase:
     drop_share: float = 0.15  # windows with missing frames
     speed: float = 1.0  # of cameras and things
     dense_steps: int = 0  # at most this many steps get dense outputs; 0: all
+    pose_every: int = 0  # each so many steps one sees poses and matches alone, which is cheap
+    pose_grids: tuple[tuple[int, int], ...] = ()  # (T, V) of those steps
+
+    def is_pose_step(self, step: int) -> bool:
+        """Whether only poses and matches are trained at this step."""
+        return self.pose_every > 0 and step % self.pose_every == self.pose_every - 1
 
 
 @dataclass(frozen=True)
@@ -55,12 +61,13 @@ class TrainConfig:
     learning_rate: float = 5e-4
     final_rate: float = 0.02  # of the learning rate, at the end of the cosine
     warm_up: int = 300  # steps
+    hold: int = 0  # step at which the learning rate begins to fall; 0: after the warm-up
     weight_decay: float = 0.01
     clip_norm: float = 1.0
     ema_decay: float = 0.999
     accumulate: int = 1  # batches per optimiser step
     device: str = "cpu"
-    precision: str = "no"  # no | bf16 | fp16: mixed precision
+    precision: str = "no"  # no | bf16 | fp16: mixed precision | bf16_layers: see half_layers
     threads: int = 0  # of torch; 0: its own choice
     replay: int = 1  # times that a rendered batch is used, mirrored and recoloured in between
     log_every: int = 20  # steps
@@ -112,6 +119,8 @@ def from_dict(values: object, source: str = "config") -> TrainConfig:
     if not ends or ends != sorted(set(ends)) or ends[0] < 1:
         raise TrainConfigError(f"{source}.phases: until must rise from phase to phase, got {ends}")
     for phase in config.phases:
+        if (phase.pose_every > 0) != bool(phase.pose_grids):
+            raise TrainConfigError(f"{source}.phases: pose_every and pose_grids need each other")
         if any(side % 16 for size in phase.sizes for side in size):
             raise TrainConfigError(
                 f"{source}.phases.sizes must be multiples of 16, got {list(phase.sizes)}"

@@ -24,6 +24,7 @@ from vggt4d_ros.model.vggt4d import VGGT4D
 from vggt4d_ros.train.baselines import evaluate_dis
 from vggt4d_ros.train.compute import choose_compute
 from vggt4d_ros.train.config import Phase, TrainConfig, TrainConfigError
+from vggt4d_ros.train.half_layers import halve_layers
 from vggt4d_ros.train.losses import compute_losses
 from vggt4d_ros.train.metrics import evaluate
 from vggt4d_ros.train.sampler import batch_at, held_out, presented
@@ -59,10 +60,11 @@ def model_config(config: TrainConfig) -> ModelConfig:
 
 
 def learning_rate(config: TrainConfig, step: int) -> float:
-    """Linear warm-up, then a cosine down to ``final_rate``."""
+    """Linear warm-up, constant up to ``hold``, then a cosine down to ``final_rate``."""
     if step < config.warm_up:
         return config.learning_rate * (step + 1) / config.warm_up
-    way = (step - config.warm_up) / max(config.steps - config.warm_up, 1)
+    start = max(config.warm_up, config.hold)
+    way = max(step - start, 0) / max(config.steps - start, 1)
     low = config.final_rate
     fall = low + (1 - low) * 0.5 * (1 + math.cos(math.pi * min(way, 1.0)))
     return config.learning_rate * fall
@@ -86,6 +88,8 @@ class Trainer:
         torch.manual_seed(config.seed)
         model = VGGT4D(model_config(config)).to(config.device)
         model.to(memory_format=torch.channels_last)  # convolutions are a tenth faster so
+        if config.precision == "bf16_layers":
+            halve_layers(model)
         if config.camera_gradient != 1.0:
             model.spatial_head.register_forward_pre_hook(self._soften)
         decayed = [p for p in model.parameters() if p.dim() > 1]
@@ -196,7 +200,15 @@ class Trainer:
             steps = steps[first : first + most]
         valid = None if bool(batch.valid.all()) else batch.valid
         queries = batch.queries if self.phase.weights.tracks else None
-        output = self.ready(batch.images, valid, dense_steps=steps, queries=queries)
+        output = self.ready(
+            batch.images,
+            valid,
+            dense_steps=steps,
+            queries=queries,
+            poses_only=self.phase.is_pose_step(
+                self.state.step - self.state.step % self.config.replay
+            ),
+        )
         return compute_losses(output, make_targets(batch), self.phase.weights, steps)
 
     def _soften(self, _: nn.Module, inputs: tuple[Tensor, Tensor | None]) -> tuple[Any, ...]:

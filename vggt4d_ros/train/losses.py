@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from vggt4d_ros.model.motion import FlowField
 from vggt4d_ros.model.vggt4d import ModelOutput
-from vggt4d_ros.train.matches import coarse_depth_loss, match_loss, match_targets
+from vggt4d_ros.train.matches import coarse_depth_loss, pair_loss
 from vggt4d_ros.train.targets import Targets
 
 ITERATION_DECAY = 0.6  # weight of an earlier camera estimate against the next
@@ -202,10 +202,7 @@ def compute_losses(
             batch.tracks_known,
         )
     if output.pairs is not None:
-        size = output.pairs.log_depth.shape
-        losses["matches"] = match_loss(
-            output.pairs.logits, match_targets(targets), (size[-2], size[-1])
-        )
+        losses["matches"] = pair_loss(output.pairs, targets)
         losses["coarse_depth"] = coarse_depth_loss(output.pairs.log_depth, targets)
     total = sum(getattr(weights, name) * value for name, value in losses.items())
     return total, losses

@@ -1,6 +1,6 @@
 # Copyright 2026 The vggt4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Which cell of the reference frame shows the same point, and the loss of finding it."""
+"""Which cell of another frame shows the same point, and the losses of finding it."""
 
 from __future__ import annotations
 
@@ -10,58 +10,74 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from vggt4d_ros.data.windows import project_points
+from vggt4d_ros.data.windows import project_points, transform_points
+from vggt4d_ros.model.grid import is_reference
+from vggt4d_ros.model.pair_head import PairOutput
 from vggt4d_ros.train.targets import Targets
 
 CELL = 8  # pixels
 SAME = 0.06  # two depths closer than this share of the depth are the same surface
-UNSEEN_WEIGHT = 0.3  # of cells that the reference does not show: they are the easier ones
+OTHERS = 0.5  # weight of the pairs that only training compares
 
 
 class MatchTargets(NamedTuple):
     """Labels of B windows of S frames, P cells of CELL pixels each, row by row."""
 
-    place: Tensor  # (B, S, P, 2) cells of the reference image, fractions too
-    seen: Tensor  # (B, S, P) bool: the reference shows the cell's point
+    place: Tensor  # (B, S, P, 2) cells of the other image, fractions too
+    seen: Tensor  # (B, S, P) bool: the other frame shows the cell's point
     known: Tensor  # (B, S, P) bool: whether it does is known
 
 
-def match_targets(targets: Targets) -> MatchTargets:
-    """Labels from depth and poses; points that moved since the reference's step are not known."""
+def match_targets(targets: Targets, other: Tensor | None = None) -> MatchTargets:
+    """Labels from depth and poses; points that moved since the other frame's step are not known.
+
+    Args:
+        targets: of the windows.
+        other: (B, S) bool, the one frame of each window to look in, nothing is known where there
+            is none; None: the reference.
+    """
     batch = targets.batch
     count, steps, views, height, width = batch.shape
-    first = batch.valid.flatten(1).float().argmax(1)
-    rows = torch.arange(count, device=first.device)
+    if other is None:
+        other = is_reference(batch.valid.flatten(1))
+    index = other.float().argmax(1)
+    rows = torch.arange(count, device=index.device)
     half = CELL // 2
     points = targets.points[:, :, :, half::CELL, half::CELL].flatten(1, 2).flatten(2, 3)
+    points = transform_points(
+        targets.cam_from_world.flatten(1, 2)[rows, index][:, None], points[:, :, None]
+    )[:, :, 0]
     known = targets.points_valid[:, :, :, half::CELL, half::CELL].flatten(1, 2).flatten(2, 3)
     moved = batch.dynamic[:, :, :, half::CELL, half::CELL].flatten(1, 2).flatten(2, 3)
-    step = torch.arange(steps * views, device=first.device) // views
-    known = known & ~(moved & (step != step[first][:, None])[..., None])
-    camera = batch.intrinsics.flatten(1, 2)[rows, first]
+    step = torch.arange(steps * views, device=index.device) // views
+    known = known & ~(moved & (step != step[index][:, None])[..., None])
+    camera = batch.intrinsics.flatten(1, 2)[rows, index]
     ahead = points[..., 2] > 1e-3
     safe = torch.where(ahead[..., None], points, torch.ones_like(points))
     pixel = project_points(safe, camera)  # (B, S, P, 2)
     at = pixel.round().nan_to_num(-1e4).clamp(-1e4, 1e4).long()
     limit = torch.tensor([width, height], device=at.device)
     inside = ahead & ((at >= 0) & (at < limit)).all(-1)
-    index = (at[..., 1].clamp(0, height - 1) * width + at[..., 0].clamp(0, width - 1)).flatten(1)
-    surface = targets.depth.flatten(1, 2)[rows, first].flatten(1).gather(1, index)
-    surface_known = targets.depth_valid.flatten(1, 2)[rows, first].flatten(1).gather(1, index)
+    flat = (at[..., 1].clamp(0, height - 1) * width + at[..., 0].clamp(0, width - 1)).flatten(1)
+    surface = targets.depth.flatten(1, 2)[rows, index].flatten(1).gather(1, flat)
+    surface_known = targets.depth_valid.flatten(1, 2)[rows, index].flatten(1).gather(1, flat)
     surface, surface_known = surface.view_as(inside), surface_known.view_as(inside)
     same = (points[..., 2] - surface).abs() < SAME * surface
-    other = torch.ones_like(known)
-    other[rows, first] = False  # the reference is not compared with itself
+    there = other & targets.pose_valid.flatten(1)
+    apart = there.any(1, keepdim=True) & ~other  # no frame is compared with itself
     # the point sampled lies half a pixel beyond the cell's centre
     place = pixel / CELL - 0.5
-    return MatchTargets(place, inside & same & surface_known, known & other)
+    return MatchTargets(place, inside & same & surface_known, known & apart[..., None])
 
 
 def match_loss(logits: Tensor, targets: MatchTargets, size: tuple[int, int]) -> Tensor:
     """Cross-entropy of the four cells around the place, or of not being seen.
 
+    Every pair of frames counts the same: those that show little in common are the harder ones.
+
     Args:
-        logits: (B, S, P, P + 1), the last one of not being seen.
+        logits: (B, S, P, P + 1), the last one of not being seen; (B, S, P, P): only where the
+            other frame shows the cell is there a cost.
         targets: labels.
         size: rows and columns of cells.
     """
@@ -80,12 +96,42 @@ def match_loss(logits: Tensor, targets: MatchTargets, size: tuple[int, int]) -> 
             row = (corner[..., 1] + dv).clamp(0, height - 1)
             index = (row * width + column).long()
             found = found + share * score.gather(-1, index[..., None])[..., 0]
-    seen, hidden = targets.known & targets.seen, targets.known & ~targets.seen
-    cost = -(
-        torch.where(seen, found, 0.0).sum()
-        + UNSEEN_WEIGHT * torch.where(hidden, score[..., -1], 0.0).sum()
-    )
-    return cost / (seen.sum() + UNSEEN_WEIGHT * hidden.sum()).clamp(min=1)
+    used = targets.known
+    if score.shape[-1] == height * width:
+        used = used & targets.seen
+    gain = torch.where(targets.seen, found, score[..., -1])
+    pairs = torch.where(used, gain, 0.0).sum(-1) / used.sum(-1).clamp(min=1)  # (B, S)
+    return -pairs.sum() / used.any(-1).sum().clamp(min=1)
+
+
+def pair_loss(pairs: PairOutput, targets: Targets) -> Tensor:
+    """Loss of all matches: with the reference, of the reference, and between all other frames.
+
+    What only training compares (ordered pairs whose second frame is not the reference) costs
+    OTHERS as much: many more pairs of cameras to learn from at little cost.
+    """
+    size = (pairs.log_depth.shape[-2], pairs.log_depth.shape[-1])
+    valid = targets.batch.valid.flatten(1)
+    first = is_reference(valid)
+    total = match_loss(pairs.logits, match_targets(targets, first), size)
+    second = is_reference(valid & ~first)
+    labels = match_targets(targets, second)
+    own = MatchTargets(
+        labels.place, labels.seen, labels.known & first[..., None]
+    )  # of the reference alone
+    logits = pairs.partner[:, None].expand(-1, valid.shape[1], -1, -1)
+    total = total + match_loss(logits, own, size)
+    others = []
+    for frame in range(1, valid.shape[1]):
+        other = torch.zeros_like(valid)
+        other[:, frame] = valid[:, frame] & ~first[:, frame]
+        labels = match_targets(targets, other)
+        if bool(labels.known.any()):
+            product = pairs.features.transpose(-1, -2) @ pairs.features[:, frame, None]
+            others.append(match_loss(product, labels, size))
+    if others:
+        total = total + OTHERS * torch.stack(others).mean()
+    return total
 
 
 def coarse_depth_loss(log_depth: Tensor, targets: Targets) -> Tensor:

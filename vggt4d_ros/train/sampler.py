@@ -31,11 +31,12 @@ def training_batch(config: TrainConfig, step: int, part: int = 0) -> WindowBatch
     source_step = step - step % config.replay
     phase = config.phase(source_step)
     rng = np.random.default_rng([config.seed, source_step, part])
-    steps, views = phase.grids[int(rng.integers(len(phase.grids)))]
+    grids = phase.pose_grids if phase.is_pose_step(source_step) else phase.grids
+    steps, views = grids[int(rng.integers(len(grids)))]
     height, width = phase.sizes[int(rng.integers(len(phase.sizes)))]
     scenes = SceneConfig(drop_share=phase.drop_share, speed=phase.speed)
     # grids of few frames come in larger batches: about the same work at every step
-    most = max(t * v for t, v in phase.grids)
+    most = max(t * v for t, v in grids)
     count = max(1, round(phase.batch * most / (steps * views)))
     first = (source_step * 64 + part) * 64
     source = SyntheticWindows(scenes, config.seed, config.device)
