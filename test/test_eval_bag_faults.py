@@ -13,6 +13,7 @@ import pytest
 pytest.importorskip("rosbags")
 
 from eval_bags import (
+    AHEAD,
     HEIGHT,
     START_NS,
     STEP_NS,
@@ -88,6 +89,29 @@ def test_camera_info_that_begins_late_is_said(tmp_path):
     result = evaluate_bag(make(tmp_path / "bag", write), options())
 
     assert "the first 3 of 8 images" in the_fault(result, "before any CameraInfo")
+
+
+@pytest.mark.parametrize(
+    ("where", "turn", "cause"),
+    [
+        ((np.nan, 0.0, 0.0), AHEAD, "not finite"),
+        ((0.0, 0.0, 0.0), (0.0, 0.0, 0.0, 0.9), "the quaternion is not of unit length"),
+    ],
+)
+def test_extrinsics_that_are_no_transform_are_said_and_not_used(tmp_path, where, turn, cause):
+    scene = Scene(rig=False)
+
+    def write(to: Recorder) -> None:
+        to.rig(("left",))
+        to.transform("base_link", "right_optical", START_NS, where, turn, static=True)
+        for step in range(scene.steps):
+            write_step(to, scene, step)
+
+    result = evaluate_bag(make(tmp_path / "bag", write), options())
+
+    fault = the_fault(result, "poses left out")
+    assert fault == f"TF base_link -> right_optical: 1 of 1 poses left out: {cause}"
+    assert {row["scale_source"] for row in result.rows} == {"none"}
 
 
 def test_mixed_encodings_are_said_and_each_is_decoded(tmp_path):

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vggt4d_ros.datatypes import DecodeError, Frame, Rig, Window
+from vggt4d_ros.evaluation.bad_poses import BadPoses
 from vggt4d_ros.evaluation.bag import Bag, BagError, BagMessage, open_bag
 from vggt4d_ros.evaluation.bag_faults import CameraWatch, stream_faults
 from vggt4d_ros.evaluation.camera_sources import CameraSource, config_for
@@ -76,6 +77,7 @@ class BagSource:
         self.report = SourceReport([*options.notes, *self._plan.notes])
         self._buffer = TransformBuffer()
         self._bad_messages: dict[str, str] = {}  # topic -> the first one's fault
+        self._bad_poses = BadPoses()
         self._feeds = [CalibrationFeed(c.info or "no CameraInfo topic") for c in cameras]
         self._frame_ids = [""] * len(cameras)
         self._watches = [CameraWatch(camera.name) for camera in cameras]
@@ -99,13 +101,14 @@ class BagSource:
         """Reads all of /tf_static beforehand: it holds at any time, however late it was heard."""
         names = [name for name in self._plan.tf if name.endswith(_STATIC)]
         seen: set[str] = set()
+        bad = BadPoses()  # those are counted once, as they come by
         try:
             for message in self._bag.messages(names) if names else ():
                 content: Any = self._bag.deserialize(message)
                 for transform in content.transforms:
-                    if transform.child_frame_id not in seen:
-                        seen.add(transform.child_frame_id)
-                        add_transform(self._buffer, transform, is_static=True)
+                    child = transform.child_frame_id
+                    if child not in seen and self._add(transform, bad, is_static=True):
+                        seen.add(child)
         except BagError:
             pass  # the recording is damaged: said when it is read
 
@@ -121,7 +124,8 @@ class BagSource:
                 yield from self._deliver(waiting.popleft())
         while waiting:
             yield from self._deliver(waiting.popleft())
-        self.report.faults += [*self._bad_messages.values(), *stream_faults(self._watches)]
+        self.report.faults += [*self._bad_messages.values(), *self._bad_poses.lines()]
+        self.report.faults += stream_faults(self._watches)
 
     def _messages(self) -> Iterator[BagMessage]:
         """All messages; damage ends them and is a fault of one line."""
@@ -182,7 +186,7 @@ class BagSource:
             return
         if topic in plan.tf:
             for transform in content.transforms:
-                add_transform(self._buffer, transform, is_static=topic.endswith(_STATIC))
+                self._add(transform, self._bad_poses, is_static=topic.endswith(_STATIC))
         if topic in plan.poses:
             self._platform.add(topic, content)
         if topic == plan.odometry and self._odometry is not None:
@@ -193,6 +197,11 @@ class BagSource:
         for index, store in self._given.items():
             if plan.given_depth[index] == topic:
                 store.add(content)
+
+    def _add(self, transform: Any, bad: BadPoses, *, is_static: bool) -> bool:
+        if not bad.admits_transform(transform):
+            return False
+        return add_transform(self._buffer, transform, is_static=is_static)
 
     def rig(self, window: Window) -> Rig:
         return Rig(tuple(self._mount(frame, window) for frame in self._frame_ids))
