@@ -17,7 +17,7 @@ pytest.importorskip("rosbags")
 from eval_bags import START_NS, STEP_NS, Recorder, Scene, write_scene
 
 from vggt4d_ros.cli import main
-from vggt4d_ros.commands.eval import configure
+from vggt4d_ros.commands.eval import SUITES, configure
 from vggt4d_ros.commands.eval_usage import EFFECTIVE
 from vggt4d_ros.evaluation.camera_sources import camera_name
 from vggt4d_ros.evaluation.metrics import Trajectory, pool
@@ -92,11 +92,14 @@ def test_what_cannot_be_done_is_one_line_and_status_1(tmp_path, capsys):
         ("BAG --out RUN --sequence a", "--sequence has no effect with a bag: it goes with a data"),
         ("BAG --out RUN --bound a<=1", "--bound has no effect with a bag: it goes with compare"),
         ("BAG --out RUN --json a", "--json has no effect with a bag: it goes with compare or --s"),
-        ("BAG --out RUN --outputs --record a", "--record has no effect with --outputs"),
-        ("BAG --out RUN --outputs --real-time 5", "--real-time has no effect with --outputs"),
+        ("BAG --out RUN --outputs --record a", "--record has no effect with recorded outputs"),
+        ("BAG --out RUN --outputs --real-time 5", "--real-time has no effect with recorded"),
         ("tum BAG --out RUN --jobs 2", "--jobs has no effect with a data set"),
         ("tum BAG --out RUN --ray auto", "--ray has no effect with a data set"),
-        ("tum BAG --out RUN --outputs", "--outputs has no effect with a data set"),
+        (
+            "tum BAG --out RUN --outputs",
+            "no effect with a data set: it goes with recorded outputs",
+        ),
         ("tum BAG --out RUN --topic a=/b", "--topic has no effect with a data set"),
         ("--suite geometry --set window.length=2", "--set has no effect with --suite geometry"),
         ("--suite geometry --checkpoint a", "--checkpoint has no effect with --suite geometry"),
@@ -122,6 +125,7 @@ def test_every_option_has_an_effect_on_something():
     known = set(vars(parser.parse_args([]))) - {"what", "suite", "no_progress"}
 
     assert known == set().union(*EFFECTIVE.values())
+    assert {f"--suite {name}" for name in SUITES} <= EFFECTIVE.keys()
 
 
 def test_a_run_that_says_nothing_is_written_and_fails(tmp_path, capsys):

@@ -138,7 +138,7 @@ def _subject(arguments: argparse.Namespace) -> str:
         return "compare"
     if first in DATASETS:
         return "a data set"
-    return "--outputs" if arguments.outputs else "a bag"
+    return "recorded outputs" if arguments.outputs else "a bag"
 
 
 def _defaults() -> dict[str, object]:

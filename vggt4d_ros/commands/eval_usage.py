@@ -25,7 +25,7 @@ EFFECTIVE: Mapping[str, frozenset[str]] = {
     "a data set": frozenset(_RUN | {"sequence"}),
     "a bag": frozenset(_RUN | _TOPICS | _FLEET),
     # nothing is run: of the parameters only names of frames are read
-    "--outputs": frozenset(
+    "recorded outputs": frozenset(
         (_RUN | _TOPICS | _FLEET | {"outputs"})
         - {"topic", "checkpoint", "real_time", "record", "rerun"}
     ),
