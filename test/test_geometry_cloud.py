@@ -9,6 +9,7 @@ import struct
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from scipy.spatial import cKDTree
 
 from vggt4d_ros.datatypes import CameraModel
 from vggt4d_ros.geometry import se3
@@ -174,11 +175,44 @@ def test_groups_are_those_of_equal_keys_even_if_all_collide(monkeypatch, hash_fa
         monkeypatch.setattr("vggt4d_ros.geometry.voxel._HASH", np.uint64(hash_factor))
     keys = np.random.default_rng(0).integers(0, 500, 2000).astype(np.uint64)
 
-    groups, count = group_equal(keys)
+    groups, first = group_equal(keys)
 
     pairs = set(zip(keys.tolist(), groups.tolist(), strict=True))
-    assert len(pairs) == count == len(np.unique(keys))
-    assert sorted(group for _, group in pairs) == list(range(count))
+    assert len(pairs) == len(first) == len(np.unique(keys))
+    assert_array_equal(keys[first][groups], keys)
+    assert_array_equal(groups[first], np.arange(len(first)))
+
+
+@pytest.mark.parametrize("voxel_size", [0.003, 0.05, 3.0])
+@pytest.mark.parametrize("spread", [0.5, 200.0], ids=["in one box", "hashed"])
+def test_voxels_are_the_means_of_their_points_in_any_cloud(voxel_size: float, spread: float):
+    """Against one voxel after another in float64; more points than are handled at once."""
+    points = random_cloud(40_000, spread)
+    points[:500, :3] = points[0, :3] + 1e-3 * points[:500, :3] / spread
+
+    found = voxel_filter(points, voxel_size)
+
+    cells = np.floor(points[:, :3] * np.float32(1 / voxel_size)).astype(np.int64)
+    _, inverse, count = np.unique(cells, axis=0, return_inverse=True, return_counts=True)
+    values = np.column_stack([points[:, :3], unpack_rgb(points[:, 3]), points[:, 4]])
+    sums = np.zeros((len(count), 7))
+    np.add.at(sums, inverse.reshape(-1), values.astype(np.float64))
+    wanted = sums / count[:, None]
+    assert len(found) == len(wanted)
+    distance, which = cKDTree(wanted[:, :3]).query(found[:, :3])
+    assert len(set(which.tolist())) == len(wanted)
+    assert distance.max() < 2e-6 * max(spread, 1.0)
+    assert_array_equal(unpack_rgb(found[:, 3]), np.rint(wanted[which, 3:6]))
+    assert_allclose(found[:, 4], wanted[which, 6], rtol=1e-5)
+
+
+def test_colours_of_a_full_voxel_do_not_spill_into_each_other():
+    points = np.zeros((400_000, 5), dtype=np.float32)
+    points[:, 3] = pack_rgb(np.array([255, 254, 253], dtype=np.uint8))
+
+    found = voxel_filter(points, 1.0)
+
+    assert_array_equal(unpack_rgb(found[:, 3]), [[255, 254, 253]])
 
 
 def test_merged_cloud_has_all_finite_points_in_the_target_frame():

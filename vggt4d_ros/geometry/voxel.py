@@ -9,19 +9,22 @@ from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csc_matrix
 
 from vggt4d_ros.datatypes import Array
-from vggt4d_ros.geometry.cloud import CLOUD_FIELDS, pack_rgb, unpack_rgb
+from vggt4d_ros.geometry.cloud import CLOUD_FIELDS
 
 Points = NDArray[np.float32]
 Keys = NDArray[np.uint64]
+Sums = NDArray[np.float64]
 Part: TypeAlias = tuple[Points, Points, Points]  # positions (3, N), packed colours (N,), confidence
 
 _INDEX_BITS = 21  # per axis in a 64-bit key: +-1,048,576 voxels around the origin
 _HALF = 2 ** (_INDEX_BITS - 1)
 _HASH = np.uint64(0x9E3779B97F4A7C15)  # Knuth's multiplicative hash, 2^64 / golden ratio
 _CHUNK = 2**15  # points handled at once: tables and planes stay in the cache, at half the time
+_TABLE = 2**20  # cells of a box around such points for which no hashing is needed
+_SUMS = 6  # see _sums
+_PAIR = 2.0**26  # colours of _CHUNK points add up to less, and its square fits into a float64
 
 
 def voxel_filter(points: Points, voxel_size: float) -> Points:
@@ -80,49 +83,105 @@ def _moved_parts(clouds: Sequence[Points], target_from_cam: Sequence[Array]) -> 
             part = part.take(np.flatnonzero(np.isfinite(part[:, 2])), axis=0)
             x, y, z, rgb, confidence = np.ascontiguousarray(part.T)
             xyz = np.empty((3, len(part)), dtype=np.float32)
+            term = np.empty_like(x)
             # not by a matrix product: for three columns BLAS and its threads take ten times as long
             for row, out in zip(target_from[:3].astype(np.float32), xyz, strict=True):
                 np.multiply(x, row[0], out=out)
-                out += y * row[1]
-                out += z * row[2]
+                out += np.multiply(y, row[1], out=term)
+                out += np.multiply(z, row[2], out=term)
                 out += row[3]
             yield xyz, rgb, confidence
 
 
 def _filter_parts(parts: Iterable[Part], voxel_size: float) -> Points:
     """Thins each part, then what is left of all of them."""
-    keys, sums = [np.empty(0, dtype=np.uint64)], [np.empty((0, 8), dtype=np.float32)]
+    table = np.empty(_TABLE, dtype=np.int32)
+    keys, sums = [np.empty(0, dtype=np.uint64)], [np.empty((_SUMS, 0))]
     for part in parts:
-        part_keys, part_sums = _voxel_sums(*part, voxel_size)
+        part_keys, part_sums = _voxel_sums(*part, voxel_size, table)
         keys.append(part_keys)
         sums.append(part_sums)
-    all_keys, all_sums = _sum_equal(np.concatenate(keys), np.concatenate(sums))
-    means = all_sums[:, :7] / all_sums[:, 7:]
-    result = np.empty((len(all_keys), len(CLOUD_FIELDS)), dtype=np.float32)
-    result[:, :3] = _cells(all_keys).T * np.float32(voxel_size) + means[:, :3]
-    result[:, 3] = pack_rgb(np.rint(means[:, 3:6]).astype(np.uint8))
-    result[:, 4] = means[:, 6]
-    return result
+    all_keys = np.concatenate(keys)
+    all_sums = _apart(np.concatenate(sums, axis=1))
+    groups, first = group_equal(all_keys)
+    total = all_sums.take(first, axis=1)
+    # neighbouring parts share few voxels
+    again = np.ones(len(groups), dtype=bool)
+    again[first] = False
+    rest = np.flatnonzero(again)
+    np.add.at(total, (slice(None), groups[rest]), all_sums[:, rest])
+    return _means(all_keys[first], total, voxel_size)
 
 
 def _voxel_sums(
-    xyz: Points, rgb: Points, confidence: Points, voxel_size: float
-) -> tuple[Keys, Points]:
-    """Gives the voxels' keys (M,) and sums (M, 8): offset in the voxel, RGB, confidence, count.
-
-    Offsets, since sums of positions would not fit into float32.
-    """
+    xyz: Points, rgb: Points, confidence: Points, voxel_size: float, table: NDArray[np.int32]
+) -> tuple[Keys, Sums]:
+    """Gives the voxels' keys (M,) and sums (6, M) of points, see ``_sums``."""
     xyz = np.ascontiguousarray(xyz)  # (3, N): numpy is fast along long axes
     cells = np.floor(xyz * np.float32(1 / voxel_size))
-    near = np.abs(cells).max(axis=0, initial=0) < _HALF
-    if not near.all():
+    if xyz.size and max(-cells.min(), cells.max()) >= _HALF:
+        near = np.flatnonzero(np.abs(cells).max(axis=0) < _HALF)
         xyz, cells, rgb, confidence = xyz[:, near], cells[:, near], rgb[near], confidence[near]
-    values = np.empty((len(rgb), 8), dtype=np.float32)
-    values[:, :3] = (xyz - cells * np.float32(voxel_size)).T
-    values[:, 3:6] = unpack_rgb(rgb)
-    values[:, 6] = confidence
-    values[:, 7] = 1.0
-    return _sum_equal(_keys(cells), values)
+    if not xyz.size:
+        return np.empty(0, dtype=np.uint64), np.empty((_SUMS, 0))
+    low = cells.min(axis=1)
+    size = cells.max(axis=1) - low + 1
+    if np.prod(size, dtype=np.float64) <= len(table):  # each cell has a place of its own
+        x, y, z = cells - low[:, None]
+        x *= size[1] * size[2]
+        x += np.multiply(y, size[2], out=y)
+        x += z
+        groups, first = _number(*_newest(x.astype(np.int64), table))
+        keys = _keys(cells[:, first])
+    else:
+        all_keys = _keys(cells)
+        groups, first = group_equal(all_keys)
+        keys = all_keys[first]
+    cells *= np.float32(voxel_size)
+    xyz = np.subtract(xyz, cells, out=cells)
+    return keys, _sums(groups, len(first), xyz, rgb, confidence)
+
+
+def _sums(
+    groups: NDArray[np.int64], count: int, offsets: Points, rgb: Points, confidence: Points
+) -> Sums:
+    """Gives the sums (6, count) of groups of points.
+
+    They are those of the three offsets in the voxel (sums of positions would lose digits), the
+    confidence, and two that carry two whole numbers each, exact in a float64: red and green, the
+    number of points and blue.
+    """
+    bits = np.ascontiguousarray(rgb).view(np.uint32)
+    red_green = (bits & np.uint32(0xFF0000)) * (_PAIR / 2**16)
+    red_green += bits >> np.uint32(8) & np.uint32(0xFF)
+    count_blue = (bits & np.uint32(0xFF)) + _PAIR
+    planes = (*offsets, confidence, red_green, count_blue)
+    return np.stack([np.bincount(groups, plane, count) for plane in planes])
+
+
+def _apart(sums: Sums) -> Sums:
+    """Gives offsets, confidence, red, green, blue and count (8, M) of ``_sums`` (6, M)."""
+    result = np.empty((len(sums) + 2, sums.shape[1]))
+    result[:4] = sums[:4]
+    red, green, blue, count = result[4:]
+    for pair, high, low in ((sums[4], red, green), (sums[5], count, blue)):
+        np.floor(pair * (1 / _PAIR), out=high)
+        np.subtract(pair, high * _PAIR, out=low)
+    return result
+
+
+def _means(keys: Keys, sums: Sums, voxel_size: float) -> Points:
+    """Gives the points (M, 5) that stand for voxels, of their sums (8, M)."""
+    means = sums[:-1] / sums[-1]
+    packed = np.zeros(len(keys), dtype=np.uint32)
+    for colour in np.rint(means[4:]).astype(np.uint32):
+        packed <<= np.uint32(8)
+        packed |= colour
+    result = np.empty((len(keys), len(CLOUD_FIELDS)), dtype=np.float32)
+    result[:, :3] = (_cells(keys) * voxel_size + means[:3]).T
+    result[:, 3] = packed.view(np.float32)
+    result[:, 4] = means[3]
+    return result
 
 
 def _keys(cells: Points) -> Keys:
@@ -132,44 +191,44 @@ def _keys(cells: Points) -> Keys:
     return keys.view(np.uint64)
 
 
-def _cells(keys: Keys) -> Points:
+def _cells(keys: Keys) -> NDArray[np.int64]:
     """Gives cell indices (3, N) of keys; inverse of ``_keys``."""
     flat = keys.view(np.int64)
     mask = 2**_INDEX_BITS - 1
     parts = [flat >> 2 * _INDEX_BITS, flat >> _INDEX_BITS & mask, flat & mask]
-    return np.asarray(np.stack(parts) - _HALF, dtype=np.float32)
+    return np.asarray(np.stack(parts) - _HALF, dtype=np.int64)
 
 
-def _sum_equal(keys: Keys, values: Points) -> tuple[Keys, Points]:
-    """Gives the distinct keys (M,) and the sums (M, F) of the rows (N, F) of each."""
-    groups, count = group_equal(keys)
-    distinct = np.empty(count, dtype=np.uint64)
-    distinct[groups] = keys
-    size = len(keys)
-    ones = np.ones(size, dtype=np.float32)
-    # a matrix with a one per column, times the values: scipy sums rows in one pass of C
-    membership = csc_matrix((ones, groups, np.arange(size + 1)), shape=(count, size))
-    return distinct, np.asarray(membership @ values, dtype=np.float32)
+def group_equal(keys: Keys) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Gives a group number (N,) per key, equal for equal keys, and where one of each group is (M,).
 
-
-def group_equal(keys: Keys) -> tuple[NDArray[np.int64], int]:
-    """Gives a group number (N,) in [0, count) per key, equal for equal keys, and the count.
-
-    As np.unique's inverse but in no particular order, at a third of the time: keys are hashed into
-    a table, and only those that collide are sorted.
+    As np.unique, in the order of these places, at a fraction of the time: keys are hashed into a
+    table, and only those that collide are sorted.
     """
     bits = max(4, int(2 * len(keys)).bit_length())
     slots = ((keys * _HASH) >> np.uint64(64 - bits)).astype(np.int64)
-    table = np.zeros(2**bits, dtype=np.uint64)
-    table[slots] = keys  # of keys that share a slot the last one stays
-    lost = np.flatnonzero(table[slots] != keys)
-    used = np.zeros(2**bits, dtype=bool)
-    used[slots] = True
-    number = np.cumsum(used, dtype=np.int64) - 1
-    groups: NDArray[np.int64] = number[slots]
-    count = int(number[-1]) + 1
+    newest, places = _newest(slots, np.empty(2**bits, dtype=np.int32))
+    lost = np.flatnonzero(keys.take(newest) != keys)  # another key has come into its slot
     if len(lost):
-        distinct, inverse = np.unique(keys[lost], return_inverse=True)
-        groups[lost] = count + inverse.reshape(-1)
-        count += len(distinct)
-    return groups, count
+        _, where, inverse = np.unique(keys[lost], return_index=True, return_inverse=True)
+        newest[lost] = lost[where][inverse.reshape(-1)]
+    return _number(newest, places)
+
+
+def _newest(
+    slots: NDArray[np.int64], table: NDArray[np.int32]
+) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Gives the last entry (N,) with the same slot as each, and the entries' own numbers."""
+    places = np.arange(len(slots), dtype=np.int32)
+    table[slots] = places
+    return table.take(slots), places
+
+
+def _number(
+    chosen: NDArray[np.int32], places: NDArray[np.int32]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Numbers groups by the place of the entry that each entry's group has chosen."""
+    first = np.flatnonzero(chosen == places)
+    number = np.empty(len(places), dtype=np.int64)
+    number[first] = np.arange(len(first))
+    return number.take(chosen), first
