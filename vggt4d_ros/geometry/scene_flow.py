@@ -102,6 +102,7 @@ def compute_scene_flow(
     velocity = np.empty((3, height, width), dtype=np.float32)
     sigma = np.empty((height, width), dtype=np.float32)
     above = np.empty((height, width), dtype=np.bool_)
+    valid = np.empty((height, width), dtype=np.bool_)
 
     step = max(1, _BAND_PIXELS // width)
     for rows in (slice(row, row + step) for row in range(0, height, step)):
@@ -111,13 +112,12 @@ def compute_scene_flow(
             part.moved, part.points, part.noise.scaled(factors), threshold
         )
         np.multiply(part_sigma, np.float32(1 / abs(dt)), out=sigma[rows])
+        np.isfinite(sigma[rows], out=valid[rows])
+        invalid = np.logical_not(valid[rows])
         for axis, plane in enumerate(part.moved):
             np.multiply(plane, np.float32(1 / dt), out=velocity[axis, rows])
-    valid = np.isfinite(sigma)
+            forget(velocity[axis, rows], invalid)
     dynamic = np.asarray(cv2.medianBlur(above.view(np.uint8), 5)).view(np.bool_) & valid
-    invalid = np.logical_not(valid)
-    for plane in velocity:
-        forget(plane, invalid)
     return SceneFlow(
         velocity_cam=velocity,
         sigma=sigma,
