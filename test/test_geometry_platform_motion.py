@@ -55,6 +55,7 @@ def test_one_camera_gets_its_scale_from_the_platforms_motion():
 
     assert tracked.scale.source is ScaleSource.MOTION
     assert tracked.scale.value == pytest.approx(drive.metres_per_unit, rel=1e-3)
+    assert motion.newest_known == 1
 
 
 def test_frames_without_a_pose_are_counted_by_cause():
@@ -66,6 +67,7 @@ def test_frames_without_a_pose_are_counted_by_cause():
 
     assert found.unknown == {"late": 1, "no_extrinsics": 4}
     assert found.newest_unknown == {"late": 1, "no_extrinsics": 1}
+    assert found.newest_known == 0
     assert found.lag_s == pytest.approx(0.1)
     known = np.isfinite(found.odom_from_cam).all(axis=(2, 3))
     assert known.tolist() == [[True, False]] * 3 + [[False, False]]

@@ -282,7 +282,10 @@ def test_one_camera_is_metric_by_the_platforms_motion(tmp_path: Path, source: st
     report = newest_reports(reports)["platform motion"]
     assert report.level == DiagnosticStatus.WARN
     assert "older than the image" in report.message
-    assert values(report)["frames without: refused"] == "1"
+    assert values(report)["samples refused"] == "1"
+    samples = {"tf": 7, "odometry": 6}[source]  # TF also tells where the camera sits
+    assert values(report)["samples"] == str(samples)
+    assert values(report)["frames with a pose"] == str(good)
 
 
 def test_a_depth_camera_gives_the_scale_where_tf_knows_nothing(tmp_path: Path) -> None:

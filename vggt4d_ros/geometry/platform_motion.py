@@ -24,6 +24,11 @@ class PlatformMotion:
     reason: str  # why the first of them has none; "": all have one
 
     @property
+    def newest_known(self) -> int:
+        """Frames of the newest step that have a pose."""
+        return int(np.isfinite(self.odom_from_cam[-1]).all(axis=(1, 2)).sum())
+
+    @property
     def warnings(self) -> tuple[str, ...]:
         """What a user should know; empty where every frame has its pose."""
         lost, frames = sum(self.unknown.values()), self.odom_from_cam.shape[:2]

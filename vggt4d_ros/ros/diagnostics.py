@@ -174,6 +174,8 @@ class Diagnostics:
             return status
         status.add("source", motion.source)
         status.add("samples", str(motion.messages))
+        status.add("samples refused", str(motion.refused))
+        status.add("frames with a pose", str(motion.known))
         for cause, count in sorted(dict(motion.unknown).items()):
             status.add(f"frames without: {cause}", str(count))
         if motion.last_reason:

@@ -43,9 +43,11 @@ class MotionInput:
         self._fixed, self._moving = config.tf.odom_frame, config.tf.base_frame
         self._subscription = None
         self.wait_s = config.geometry.motion_wait_s
-        self.unknown: Counter[str] = Counter()  # frames without a pose so far, by cause
+        self.known = 0  # frames with a pose so far
+        self.unknown: Counter[str] = Counter()  # frames without one, by cause
         self.waited_s = 0.0  # so far, for motion that is late
         self.messages = 0  # samples that were taken
+        self.refused = 0  # samples that are no pose
         self.last_reason = ""  # why the newest frame has no pose; "": it has one
         self.source = f"TF {self._fixed} -> {self._moving}"
         if config.geometry.motion_source == "tf":
@@ -77,11 +79,12 @@ class MotionInput:
         if was_usable:
             self.messages += 1
         else:
-            self.unknown["refused"] += 1
+            self.refused += 1
 
     def begin(self, wait_s: float) -> None:
         """Counts anew, for another activation; what was heard stays."""
         self.wait_s, self.last_reason = wait_s, ""
+        self.known = self.refused = 0
         self.unknown.clear()
 
     def forget(self) -> None:
@@ -101,6 +104,7 @@ class MotionInput:
                 began = time.monotonic()
                 self._heard.wait(left)
                 self.waited_s += time.monotonic() - began
+        self.known += found.newest_known
         self.unknown.update(found.newest_unknown)
         self.last_reason = found.reason if found.newest_unknown else ""
         return found
