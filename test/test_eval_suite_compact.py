@@ -111,7 +111,7 @@ def test_every_grid_and_every_sample_is_there(first: tuple[dict[str, Any], Path]
 def test_windows_are_those_held_out_from_training_each_once() -> None:
     batch = next(held_out(TrainConfig(), 2, (1, 1), suite_compact.SIZE))
 
-    windows = list(suite_compact._rendered((1, 1), 2))
+    windows = list(suite_compact.rendered((1, 1), 2))
 
     assert len(windows) == 2
     for row, known in enumerate(windows):

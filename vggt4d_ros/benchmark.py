@@ -49,6 +49,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--precision", default="auto")
     parser.add_argument("--head-precision", default="fp32", choices=("fp32", "tf32", "bf16"))
+    parser.add_argument("--weights", default="precision", choices=("precision", "int8"))
     parser.add_argument("--cross-view", default="checkpoint", choices=("window", "step"))
     parser.add_argument("--frame-wise-layers", type=int, default=0)
     parser.add_argument("--compile", action="store_true")
@@ -197,6 +198,7 @@ def _speed(arguments: argparse.Namespace) -> Speed:
         arguments.cross_view,
         arguments.frame_wise_layers,
         arguments.compile,
+        arguments.weights,
     )
 
 
@@ -235,7 +237,7 @@ def _lines(report: dict[str, Any]) -> Iterator[str]:
     yield f"{report['device']}{threads}, {report['precision']}, torch {report['torch']}" + "".join(
         f", {name} {value}"
         for name, value in report["speed"].items()
-        if value not in ("fp32", "checkpoint", 0)
+        if value not in ("fp32", "checkpoint", "precision", 0)
     )
     yield (
         f"{report['ms_p50']:.1f} ms p50, {report['ms_p95']:.1f} ms p95 over {report['windows']} "

@@ -115,6 +115,12 @@ class EngineConfig:
         "bf16: weights too",
         choices=("fp32", "tf32", "bf16"),
     )
+    weights: str = option(
+        "precision",
+        "How the matrices of encoder and fusions are kept; precision: in that one; int8: rounded "
+        "to 8 bits when they are loaded, for less memory (approximate; needs the package torchao)",
+        choices=("precision", "int8"),
+    )
     cross_view: str = option(
         "checkpoint",
         "Which frames see one another in the space branch; checkpoint: those it was trained with; "

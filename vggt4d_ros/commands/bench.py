@@ -9,6 +9,7 @@ from importlib import import_module
 
 SUBJECTS = {
     "model": ("vggt4d_ros.benchmark", "milliseconds per window of the network, by stage"),
+    "accuracy": ("vggt4d_ros.benchmark_accuracy", "what each approximation of the network costs"),
     "node": ("vggt4d_ros.benchmark_node", "the whole node: latency, rate, drops"),
     "geometry": ("vggt4d_ros.benchmark_geometry", "what follows the network"),
     "encode": ("vggt4d_ros.benchmark_encode", "arrays to messages"),

@@ -128,7 +128,7 @@ def _run_sets(
     sets = []
     with tqdm(total=total, unit="window", disable=not progress) as bar:
         for grid, count in zip(GRIDS, counts, strict=True):
-            sets.append(_run_set(_name(grid), "rendered", _rendered(grid, count), engine, bar))
+            sets.append(_run_set(_name(grid), "rendered", rendered(grid, count), engine, bar))
         for recording in recordings:
             part = _run_set(recording.name, "real", recording.windows(), engine, bar)
             part.licence = recording.licence
@@ -176,7 +176,7 @@ def _name(grid: tuple[int, int]) -> str:
     return f"held_out_{grid[0]}x{grid[1]}"
 
 
-def _rendered(grid: tuple[int, int], count: int) -> Iterator[KnownWindow]:
+def rendered(grid: tuple[int, int], count: int) -> Iterator[KnownWindow]:
     """Held-out windows of the generator: those of training come from another seed."""
     from vggt4d_ros.train.config import TrainConfig
     from vggt4d_ros.train.sampler import held_out

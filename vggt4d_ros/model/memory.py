@@ -9,7 +9,8 @@ import resource
 import sys
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
 
 def memory_in_use(device: torch.device) -> int:
@@ -32,5 +33,12 @@ def peak_memory(device: torch.device) -> int:
 
 
 def weight_bytes(model: nn.Module) -> int:
-    """Bytes of a model's weights."""
-    return sum(tensor.numel() * tensor.element_size() for tensor in model.state_dict().values())
+    """Bytes of a model's weights, as they are kept."""
+    return sum(_bytes(tensor) for tensor in model.state_dict().values())
+
+
+def _bytes(tensor: Tensor) -> int:
+    if is_traceable_wrapper_subclass(tensor):  # such as integers and their scales
+        names, _ = tensor.__tensor_flatten__()
+        return sum(_bytes(getattr(tensor, name)) for name in names)
+    return tensor.numel() * tensor.element_size()

@@ -10,6 +10,11 @@ from torch import nn
 from vggt4d_ros.model.errors import EngineError
 from vggt4d_ros.model.vggt4d import VGGT4D
 
+TRUNK = (
+    "cross_view_global_fusion",
+    "cross_time_local_fusion",
+    "spatiotemporal_dense_fusion",
+)
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -56,15 +61,13 @@ def cast_trunk(model: VGGT4D, precision: str) -> VGGT4D:
     Norms, gains, special tokens, the residual stream and the camera and dense heads stay float32,
     as in the release's own mixed precision.
     """
-    dtype = DTYPES[precision]
-    parts = [
-        module
-        for name, module in model.named_children()
-        if name
-        in ("cross_view_global_fusion", "cross_time_local_fusion", "spatiotemporal_dense_fusion")
-    ]
-    for part in parts:
+    for part in trunk_parts(model):
         for module in part.modules():
             if isinstance(module, (nn.Linear, nn.Conv2d, nn.Conv1d)):
-                module.to(dtype)
+                module.to(DTYPES[precision])
     return model
+
+
+def trunk_parts(model: VGGT4D) -> list[nn.Module]:
+    """Encoder, fusions and the fusion of their features: what runs in the chosen precision."""
+    return [module for name, module in model.named_children() if name in TRUNK]

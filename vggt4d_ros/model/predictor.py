@@ -32,6 +32,7 @@ from vggt4d_ros.model.memory import memory_in_use
 from vggt4d_ros.model.outcome import to_prediction
 from vggt4d_ros.model.precision import DTYPES, cast_trunk, choose_device, choose_precision
 from vggt4d_ros.model.preprocess import fitted_size
+from vggt4d_ros.model.quantize import quantize_trunk
 from vggt4d_ros.model.speed import (
     Speed,
     approximate,
@@ -95,6 +96,7 @@ class Predictor:
         with _memory_errors(self.device):
             # convolutions run faster with channels last, on a CPU and with a GPU's tensor cores
             self.model.to(device=self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+            self.warnings += quantize_trunk(self.model, speed.weights)
         self._loader = FrameLoader(self.device)
         self.trunk = Trunk(self.model, self._loader)
         self.meter: Callable[[], float] | None = None  # of the stages; None: milliseconds
@@ -128,7 +130,11 @@ class Predictor:
             precision=engine.precision,
             image_size=engine.image_size,
             speed=Speed(
-                engine.head_precision, engine.cross_view, engine.frame_wise_layers, engine.compile
+                engine.head_precision,
+                engine.cross_view,
+                engine.frame_wise_layers,
+                engine.compile,
+                engine.weights,
             ),
             checkpoint=loaded.source,
             warnings=loaded.warnings,

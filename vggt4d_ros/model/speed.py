@@ -25,6 +25,7 @@ class Speed:
     cross_view: str = "checkpoint"
     frame_wise_layers: int = 0
     compile: bool = False
+    weights: str = "precision"
 
 
 def approximate(model: VGGT4D, speed: Speed) -> tuple[str, ...]:
