@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from vggt4d_ros.data.primitives import Scene
-from vggt4d_ros.data.scenes import KINDS, SceneConfig
+from vggt4d_ros.data.scenes import BOLD, KINDS, SceneConfig
 from vggt4d_ros.data.synthetic import SyntheticWindows, render
 from vggt4d_ros.data.windows import WindowBatch, project_points, transform_points
 
@@ -192,3 +192,17 @@ def test_cameras_and_things_move_visibly() -> None:
     assert 1.0 < lengths.median() < 15.0
     assert 0.02 < dynamic < 0.4
     assert 0.2 < batch.images[batch.valid].mean() < 0.6
+
+
+def test_bold_windows_show_more_motion_before_stiller_surroundings() -> None:
+    def shares(config: SceneConfig) -> tuple[float, float]:
+        batch = SyntheticWindows(config, seed=5).batch(range(12), 2, 1, 48, 64)
+        known = batch.flow_forward_valid
+        still = known & ~batch.dynamic
+        stays = batch.flow_forward.norm(dim=-1)[still] < 0.3
+        return float(batch.dynamic[known].float().mean()), float(stays.float().mean())
+
+    (moving, stays), (bold_moving, bold_stays) = shares(SceneConfig()), shares(BOLD)
+
+    assert bold_moving > 2 * moving
+    assert bold_stays > stays + 0.2

@@ -176,3 +176,22 @@ def test_turns_about_the_vertical_are_by_the_angle() -> None:
 
     torch.testing.assert_close(matrix[0, 0], torch.tensor(0.7).cos())
     torch.testing.assert_close(matrix[0, 2], torch.tensor(0.7).sin())
+
+
+@pytest.mark.parametrize("wide", [(1.2, 1.2), (0.85, 1.15)])
+def test_turn_is_better_where_wrong_fields_of_view_may_change(
+    scene: tuple[Tensor, Tensor, Tensor], wide: tuple[float, float]
+) -> None:
+    points, _, shift = scene
+    identity = torch.eye(3).expand(PAIRS, 3, 3)
+    rotation = turns((0.4,), identity)[0]
+    places, weight = seen(points, rotation, shift)
+    believed = points * torch.tensor([wide[0], wide[0], 1.0])
+    places = places * wide[1]
+
+    fixed = fit_motion(believed, places, weight, identity)
+    free = fit_motion(believed, places, weight, identity, sights=True)
+
+    assert free.sure.shape == fixed.sure.shape
+    better = degrees(free.rotation, rotation)
+    assert better.median() < 0.5 * degrees(fixed.rotation, rotation).median()

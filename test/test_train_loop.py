@@ -241,6 +241,18 @@ def test_learning_rate_stays_up_to_hold() -> None:
     assert learning_rate(config, 1100) == pytest.approx(0.1)
 
 
+def test_bold_batches_come_as_often_as_asked_and_change_no_others() -> None:
+    usual = Phase(until=100, batch=1, grids=((2, 1),), sizes=((32, 48),))
+    none, some = (tiny(phases=(replace(usual, bold_share=share),)) for share in (0.0, 0.5))
+
+    same = [
+        bool(torch.equal(training_batch(none, step).depth, training_batch(some, step).depth))
+        for step in range(12)
+    ]
+
+    assert 2 <= sum(same) <= 10
+
+
 def test_steps_of_poses_alone_have_their_grids_and_train_no_dense_head(tmp_path: Path) -> None:
     phase = Phase(
         until=100, batch=1, grids=((2, 1),), sizes=((56, 56),), pose_every=2, pose_grids=((1, 3),)

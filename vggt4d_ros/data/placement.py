@@ -17,6 +17,7 @@ from vggt4d_ros.data.things import Part, sample_parts
 # metres between a camera and the bounding ball of a thing, times the scene's scale
 CLEARANCE = 0.35
 TRIES = 6
+STANDING_SIZE = (0.08, 0.34)  # of things that do not move, over their distance
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,6 +43,8 @@ class Stage:
     cam_from_world: Array  # (T, V, 4, 4)
     field_of_view: Array  # (V,)
     textures: int  # in the bank
+    moving_size: tuple[float, float] = (0.08, 0.26)  # as in ``SceneConfig``
+    moving_pace: tuple[float, float] = (0.025, 0.12)
 
     @property
     def time(self) -> Array:
@@ -73,7 +76,7 @@ def add_thing(rng: np.random.Generator, stage: Stage, number: int, speed: float)
     ground, eyes, time = stage.ground, stage.eyes, stage.time
     for _ in range(TRIES):
         step, place, distance = _spot(rng, stage)
-        size = distance * rng.uniform(0.08, 0.26) if speed else distance * rng.uniform(0.08, 0.34)
+        size = distance * rng.uniform(*(stage.moving_size if speed else STANDING_SIZE))
         parts = sample_parts(rng, size, speed > 0)
         bottom = max(part.bottom for part in parts)
         if rng.random() < 0.75:
@@ -82,7 +85,7 @@ def add_thing(rng: np.random.Generator, stage: Stage, number: int, speed: float)
             continue
         course, swing = rng.uniform(-math.pi, math.pi), rng.normal(0, 0.15) * (speed > 0)
         heading = np.asarray(course + swing * time, dtype=np.float64)
-        pace = speed * distance * rng.uniform(0.025, 0.12)
+        pace = speed * distance * rng.uniform(*stage.moving_pace)
         way = np.cumsum(np.stack([np.sin(heading), 0 * time, np.cos(heading)], -1), axis=0) * pace
         way += place - way[step]
         if speed and place[1] + bottom < ground.floor - 0.2 * size:  # in the air: up and down too

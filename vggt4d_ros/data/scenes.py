@@ -27,10 +27,23 @@ class SceneConfig:
     static_things: tuple[int, int] = (3, 9)  # fewest, most
     moving_things: tuple[int, int] = (1, 4)
     still_share: float = 0.15  # windows in which nothing moves but the cameras
+    moving_size: tuple[float, float] = (0.08, 0.26)  # of moving things, over their distance
+    moving_pace: tuple[float, float] = (0.025, 0.12)  # way per step, over the distance
     standing_share: float = 0.25  # windows in which the platform stands
     speed: float = 1.0  # of platform and things, against the usual
     drop_share: float = 0.15  # windows with missing frames
     fov_degrees: tuple[float, float] = (45.0, 100.0)  # horizontal
+
+
+# what usual windows hold little of: large, fast things before cameras that mostly stand, so that
+# the motion of a thing must not be taken for that of the plain surface beside it
+BOLD = SceneConfig(
+    moving_size=(0.12, 0.5),
+    moving_pace=(0.02, 0.16),
+    moving_things=(1, 5),
+    still_share=0.0,
+    standing_share=0.7,
+)
 
 
 def sample_scene(
@@ -48,7 +61,7 @@ def sample_scene(
     weights = np.asarray(config.kind_weights) / sum(config.kind_weights)
     ground = _sample_ground(rng, config.kinds[int(rng.choice(len(config.kinds), p=weights))])
     fov, cams = _sample_cameras(rng, config, ground, steps, views)
-    stage = Stage(ground, cams, fov, textures)
+    stage = Stage(ground, cams, fov, textures, config.moving_size, config.moving_pace)
     things: list[list[Primitive]] = []
     low, high = config.static_things
     for _ in range(int(rng.integers(low, high + 1))):

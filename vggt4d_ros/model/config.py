@@ -104,7 +104,7 @@ class ModelConfig:
     temporal_mixer: str = "attention"
     arrangement: str = "parallel"
     pairs: bool = False  # compare frames by geometry, see pair_head; needs the stem encoder
-    mutual: bool = False  # pairs: matches must lead back, cells tell if they are hidden
+    mutual: bool = False  # pairs, with matches that lead back; see pair_head
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
     camera: CameraConfig = field(default_factory=CameraConfig)
     dense: DenseConfig = field(default_factory=DenseConfig)

@@ -64,14 +64,17 @@ class PairHead(nn.Module):
         self.sharpness = nn.Parameter(torch.tensor(2.0))
         # how likely another frame does not show a cell; else that is the same everywhere
         self.hidden = nn.Conv2d(WIDTH, 1, 1) if config.mutual else None
+        # what all patches of a frame say of its field of view, for the fit hangs on it
+        self.sight = Mlp(2 * config.embed_dim, WIDTH, 2) if config.mutual else None
         self.depth = nn.Conv2d(WIDTH, 1, 1)
         self.trust = Mlp(STATS, 32, 2)
 
     def start(self) -> None:
         """Untrained, depth is near 1 and the fitted motion counts little."""
         nn.init.normal_(self.depth.weight, std=1e-3)
-        if self.hidden is not None:
+        if self.hidden is not None and self.sight is not None:
             nn.init.normal_(self.hidden.weight, std=1e-3)
+            nn.init.normal_(self.sight.fc2.weight, std=1e-3)
         nn.init.normal_(self.trust.fc2.weight, std=1e-3)
         nn.init.constant_(self.trust.fc2.bias, -2.0)
 
@@ -89,7 +92,11 @@ class PairHead(nn.Module):
         """
         frames = (shape.batch, shape.frames)
         height, width = 2 * shape.height, 2 * shape.width
-        patch = self.project(self.norm(tokens).to(self.project.weight.dtype))
+        tokens = self.norm(tokens)
+        if self.sight is not None:
+            correction = self.sight(tokens.mean(1)).float().unflatten(0, frames)
+            pose = torch.cat([pose[..., :7], pose[..., 7:] + correction], dim=-1)
+        patch = self.project(tokens.to(self.project.weight.dtype))
         patch = patch.transpose(1, 2).unflatten(2, (shape.height, shape.width))
         maps = self.refine(enlarge(patch, 2) + self.detail(skip.to(patch.dtype))).float()
         log_depth = self.depth(functional.relu(maps)).float().clamp(-5, 5)
@@ -227,7 +234,7 @@ def _fit(
     points = rays * log_depth.flatten(2).flatten(0, 1).exp()[..., None]
     if yaws:
         starts = torch.cat([rotation[None], turns(yaws, rotation)])
-        motion = fit_motion_from(points, target, weight, starts)
+        motion = fit_motion_from(points, target, weight, starts, sights=True)
     else:
         motion = fit_motion(points, target, weight, rotation)
     back = motion.rotation.transpose(1, 2)

@@ -21,7 +21,10 @@ RAY_WIDTHS = (0.6, 0.4, 0.25, 0.15, 0.1)  # about radians
 POINT_WIDTHS = (0.15, 0.1, 0.06, 0.04, 0.03, 0.03)  # normalised image units
 # what keeps a motion that the matches do not tell near the start: share of the weights' sum
 TURN_PRIOR = 1e-4
-SHIFT_PRIOR = 2e-3
+SHIFT_PRIOR = 5e-4
+SIGHT_PRIOR = 1e-3  # of the logarithm of both cameras' sights
+HELD = 2  # iterations before the sights may change too
+MOST_SIGHT = 0.6  # of a logarithm
 PLACE_NOISE = 0.01  # of a match, normalised image units
 DEPTH_NOISE = 0.3  # of the logarithm of a point's depth
 
@@ -79,7 +82,9 @@ def fit_rotation(first: Tensor, second: Tensor, weight: Tensor) -> Tensor:
     return rotation
 
 
-def fit_motion(points: Tensor, target: Tensor, weight: Tensor, rotation: Tensor) -> Motion:
+def fit_motion(
+    points: Tensor, target: Tensor, weight: Tensor, rotation: Tensor, sights: bool = False
+) -> Motion:
     """Motion that brings points to where they were found in the second image.
 
     Args:
@@ -87,28 +92,49 @@ def fit_motion(points: Tensor, target: Tensor, weight: Tensor, rotation: Tensor)
         target: (N, P, 2) normalised places in the second image.
         weight: (N, P) >= 0, of the matches.
         rotation: (N, 3, 3) to start from, with no shift.
+        sights: the cameras' fields of view are uncertain: the tangents of both may change, and
+            with them x and y of points and targets.
     """
     shift = torch.zeros_like(points[:, 0])
-    prior = points.new_tensor([TURN_PRIOR] * 3 + [SHIFT_PRIOR] * 3)
+    zoom = torch.zeros_like(points[:, 0, :2])  # logarithms of what tangents are multiplied by
+    prior = points.new_tensor([TURN_PRIOR] * 3 + [SHIFT_PRIOR] * 3 + [SIGHT_PRIOR] * 2)
+    prior = prior if sights else prior[:6]
     total = weight.sum(1) + 1e-6
-    for width in POINT_WIDTHS:
-        moved = points @ rotation.transpose(1, 2) + shift[:, None]
-        error, share, jacobian = _linearise(moved, shift, target, weight, width)
+    for number, width in enumerate(POINT_WIDTHS):
+        free = sights and number >= HELD
+        now = prior if free else prior[:6]
+        stretched, goal = _zoomed(points, target, zoom) if free else (points, target)
+        moved = stretched @ rotation.transpose(1, 2) + shift[:, None]
+        aside = functional.pad(stretched[..., :2], (0, 1)) @ rotation.transpose(1, 2)
+        error, share, jacobian = _linearise(
+            moved, shift, goal, weight, width, aside if free else None
+        )
         weighted = jacobian * share[..., None, None]
         hessian = torch.einsum("npki,npkj->nij", weighted, jacobian)
         gradient = torch.einsum("npki,npk->ni", weighted, error)
-        damping = torch.diag_embed(prior * total[:, None] + 1e-6)
-        gradient = gradient + functional.pad(SHIFT_PRIOR * total[:, None] * shift, (3, 0))
+        damping = torch.diag_embed(now * total[:, None] + 1e-6)
+        away = functional.pad(torch.cat([shift, zoom], 1) if free else shift, (3, 0))
+        gradient = gradient + now * total[:, None] * away
         step = -solve(hessian + damping, gradient).clamp(-0.5, 0.5)
         change = turn(step[:, :3])
         rotation = change @ rotation
-        shift = (change @ shift[..., None])[..., 0] + step[:, 3:]
+        shift = (change @ shift[..., None])[..., 0] + step[:, 3:6]
+        if free:
+            zoom = (zoom + step[:, 6:]).clamp(-MOST_SIGHT, MOST_SIGHT)
+    points, target = _zoomed(points, target, zoom) if sights else (points, target)
     moved = points @ rotation.transpose(1, 2) + shift[:, None]
     error, share, _ = _linearise(moved, shift, target, weight, POINT_WIDTHS[-1])
     agreed = share.sum(1)
     mean = (share * error.square().sum(-1).add(1e-12).sqrt()).sum(1) / (agreed + 1e-6)
-    sure = hessian.diagonal(dim1=1, dim2=2) / total[:, None]
+    sure = hessian.diagonal(dim1=1, dim2=2)[:, :6] / total[:, None]
     return Motion(rotation, shift, agreed / total, mean, sure)
+
+
+def _zoomed(points: Tensor, target: Tensor, zoom: Tensor) -> tuple[Tensor, Tensor]:
+    """Points (N, P, 3) and places (N, P, 2) with other tangents of the two fields of view."""
+    scale = zoom.exp()
+    places = points[..., :2] * scale[:, :1, None]
+    return torch.cat([places, points[..., 2:]], dim=-1), target * scale[:, 1:, None]
 
 
 def turns(yaws: tuple[float, ...], like: Tensor) -> Tensor:
@@ -117,14 +143,16 @@ def turns(yaws: tuple[float, ...], like: Tensor) -> Tensor:
     return turn(vectors)[:, None].expand(-1, *like.shape)
 
 
-def fit_motion_from(points: Tensor, target: Tensor, weight: Tensor, starts: Tensor) -> Motion:
+def fit_motion_from(
+    points: Tensor, target: Tensor, weight: Tensor, starts: Tensor, sights: bool = False
+) -> Motion:
     """The motion that most of the weight agrees on, of those fitted from starts (K, N, 3, 3)."""
     count, pairs = starts.shape[:2]
 
     def tile(values: Tensor) -> Tensor:
         return values.expand(count, *values.shape).flatten(0, 1)
 
-    every = fit_motion(tile(points), tile(target), tile(weight), starts.flatten(0, 1))
+    every = fit_motion(tile(points), tile(target), tile(weight), starts.flatten(0, 1), sights)
     best = every.inliers.unflatten(0, (count, pairs)).argmax(0)  # the first of equals
     row = best * pairs + torch.arange(pairs, device=best.device)
     return Motion(*(values[row] for values in every))
@@ -160,9 +188,17 @@ def _agreement(square: Tensor, width: float) -> Tensor:
 
 
 def _linearise(
-    moved: Tensor, shift: Tensor, target: Tensor, weight: Tensor, width: float
+    moved: Tensor,
+    shift: Tensor,
+    target: Tensor,
+    weight: Tensor,
+    width: float,
+    aside: Tensor | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Error (N, P, 2), robust weight (N, P) and the error's Jacobian (N, P, 2, 6) of turn, shift.
+
+    With ``aside``, how points move (N, P, 3) as their camera's tangents grow, the Jacobian has two
+    more columns: of the logarithms of both cameras' tangents.
 
     Along the line on which a point's image moves with its depth an error counts less, by as much
     as the depth is uncertain: a wrong depth leaves mostly the distance from the epipolar line.
@@ -178,6 +214,9 @@ def _linearise(
     unit = (place * shift[:, None, 2:] - shift[:, None, :2]) * inverse[..., None]
     error = error - along * (unit * error).sum(-1, keepdim=True)
     jacobian = _jacobian(moved, inverse)
+    if aside is not None:
+        own = (jacobian[..., 3:] * aside[..., None, :]).sum(-1)
+        jacobian = torch.cat([jacobian, torch.stack([own, -target], dim=-1)], dim=-1)
     jacobian = jacobian - along[..., None] * (unit[..., None] * jacobian).sum(-2, keepdim=True)
     share = weight * _agreement(error.square().sum(-1), width)
     return error, torch.where(depth > NEAREST, share, 0.0), jacobian

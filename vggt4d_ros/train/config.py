@@ -37,6 +37,7 @@ class Phase:
     weights: LossWeights = LossWeights()
     drop_share: float = 0.15  # windows with missing frames
     speed: float = 1.0  # of cameras and things
+    bold_share: float = 0.0  # batches with large, fast things before cameras that mostly stand
     dense_steps: int = 0  # at most this many steps get dense outputs; 0: all
     pose_every: int = 0  # each so many steps one sees poses and matches alone, which is cheap
     pose_grids: tuple[tuple[int, int], ...] = ()  # (T, V) of those steps

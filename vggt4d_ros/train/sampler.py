@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from vggt4d_ros.data.scenes import SceneConfig
+from vggt4d_ros.data.scenes import BOLD, SceneConfig
 from vggt4d_ros.data.synthetic import SyntheticWindows
 from vggt4d_ros.data.windows import WindowBatch
 from vggt4d_ros.train.config import TrainConfig
@@ -34,7 +34,8 @@ def training_batch(config: TrainConfig, step: int, part: int = 0) -> WindowBatch
     grids = phase.pose_grids if phase.is_pose_step(source_step) else phase.grids
     steps, views = grids[int(rng.integers(len(grids)))]
     height, width = phase.sizes[int(rng.integers(len(phase.sizes)))]
-    scenes = SceneConfig(drop_share=phase.drop_share, speed=phase.speed)
+    usual = BOLD if rng.random() < phase.bold_share else SceneConfig()
+    scenes = replace(usual, drop_share=phase.drop_share, speed=phase.speed)
     # grids of few frames come in larger batches: about the same work at every step
     most = max(t * v for t, v in grids)
     count = max(1, round(phase.batch * most / (steps * views)))
