@@ -192,6 +192,20 @@ def test_a_match_counts_only_where_it_leads_back() -> None:
     assert not back[0, 10]
 
 
+def test_head_gives_no_weight_to_a_match_that_does_not_lead_back() -> None:
+    head = PairHead(small_compact(pairs=True, mutual=True))
+    plain = PairHead(small_compact(pairs=True))
+    logits = torch.zeros(1, 12, 13)
+    logits[0, 0, 7], logits[0, 1, 7], logits[0, 10, 7] = 8.0, 9.0, 7.0
+
+    _, sure = head._places(logits, (3, 4))
+    _, believed = plain._places(logits, (3, 4))
+
+    assert float(believed[0, 10].detach()) > 0.9
+    assert float(sure[0, 10].detach()) == 0.0
+    assert float(sure[0, 0].detach()) == float(believed[0, 0].detach())
+
+
 def test_cells_on_both_ends_of_two_rows_are_not_beside_each_other() -> None:
     likeness = torch.zeros(1, 12, 12)
     likeness[0, 3, 5], likeness[0, 4, 5] = 1.0, 2.0  # 3 ends the first row, 4 begins the second

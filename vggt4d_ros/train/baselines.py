@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from vggt4d_ros.data.windows import WindowBatch
+from vggt4d_ros.evaluation.metrics.flow import flow_metrics
 
 
 def evaluate_dis(batches: Iterable[WindowBatch]) -> dict[str, float]:
@@ -35,13 +36,11 @@ def evaluate_dis(batches: Iterable[WindowBatch]) -> dict[str, float]:
                     pair = gray[row, step, view], gray[row, step + sign, view]
                     flow = matcher.calc(*pair, None)
                     found[row, step, view] = torch.from_numpy(flow)
-            error = (found - truth).norm(dim=-1)
             for row in range(count):
-                if known[row].any():
-                    every.append(float(error[row][known[row]].mean()))
-                seen = known[row] & ~hidden[row]
-                if seen.any():
-                    visible.append(float(error[row][seen].mean()))
+                for use, errors in ((known[row], every), (known[row] & ~hidden[row], visible)):
+                    if use.any():
+                        flows = found[row].numpy(), truth[row].numpy()
+                        errors.append(flow_metrics(*flows, use.numpy())["epe"])
     if not every:
         return {}
     return {"epe_dis": float(np.mean(every)), "epe_visible_dis": float(np.mean(visible))}

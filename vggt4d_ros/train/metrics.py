@@ -5,16 +5,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from vggt4d_ros.data.windows import WindowBatch
+from vggt4d_ros.evaluation.metrics.depth import depth_metrics
+from vggt4d_ros.evaluation.metrics.flow import flow_metrics
+from vggt4d_ros.evaluation.metrics.trajectory import rotation_angle_deg
 from vggt4d_ros.model.camera_head import quaternion_to_matrix
 from vggt4d_ros.model.vggt4d import VGGT4D
 from vggt4d_ros.train.targets import Targets, make_targets
 
+LEAST_PIXELS = 100  # fewer with known depth say nothing of a window
 Sums = dict[str, list[float]]
 
 
@@ -52,29 +57,31 @@ def evaluate(model: VGGT4D, batches: Iterable[WindowBatch]) -> dict[str, float]:
     return _summary(sums)
 
 
+def _array(values: Tensor) -> np.ndarray[tuple[int, ...], np.dtype[Any]]:
+    return np.asarray(values.detach().cpu().numpy())
+
+
 def _add(sums: Sums, name: str, value: float) -> None:
     sums.setdefault(name, []).append(value)
 
 
 def _depth_metrics(sums: Sums, depth: Tensor, targets: Targets) -> None:
     for row in range(len(depth)):
-        known = targets.depth_valid[row]
-        if int(known.sum()) < 100:
+        known = _array(targets.depth_valid[row])
+        if known.sum() < LEAST_PIXELS:
             continue
-        truth, found = targets.depth[row][known], depth[row][known]
-        found = found * (truth.median() / found.median())
-        _add(sums, "abs_rel", float(((found - truth).abs() / truth).mean()))
-        ratio = torch.maximum(found / truth, truth / found)
-        _add(sums, "delta125", float((ratio < 1.25).float().mean()))
-        flat = truth.median()
-        _add(sums, "abs_rel_constant", float(((flat - truth).abs() / truth).mean()))
+        truth, found = _array(targets.depth[row]), _array(depth[row])
+        scores = depth_metrics(found, truth, "median", known)
+        _add(sums, "abs_rel", scores["abs_rel"])
+        _add(sums, "delta125", scores["delta1"])
+        flat = depth_metrics(np.ones_like(truth), truth, "median", known)
+        _add(sums, "abs_rel_constant", flat["abs_rel"])
 
 
 def rotation_angle(first: Tensor, second: Tensor) -> Tensor:
     """Angle in degrees between rotations (..., 3, 3)."""
-    # by the chord: exact for small angles, where the cosine is flat
-    chord = (first - second).flatten(-2).norm(dim=-1) / (2 * 2**0.5)
-    return torch.rad2deg(2 * torch.asin(chord.clamp(max=1.0)))
+    between = _array(first.transpose(-1, -2) @ second)
+    return torch.from_numpy(np.asarray(rotation_angle_deg(between))).to(first)
 
 
 def _pose_metrics(sums: Sums, pose: Tensor, targets: Targets) -> None:
@@ -113,20 +120,19 @@ def _flow_metrics(
     truth = getattr(batch, f"flow_{name}")[:, steps]
     known = getattr(batch, f"flow_{name}_valid")[:, steps]
     hidden = getattr(batch, f"occluded_{name}")[:, steps]
-    error = (flow - truth).norm(dim=-1)
-    length = truth.norm(dim=-1)
     for row in range(len(flow)):
-        use = known[row]
+        use, seen = _array(known[row]), _array(known[row] & ~hidden[row])
         if not use.any():
             continue
-        _add(sums, "epe", float(error[row][use].mean()))
-        _add(sums, "epe_zero", float(length[row][use].mean()))
-        bad = (error[row] > 3) & (error[row] > 0.05 * length[row])
-        _add(sums, "fl", float(bad[use].float().mean()))
-        seen = use & ~hidden[row]
+        found, true = _array(flow[row]), _array(truth[row])
+        scores = flow_metrics(found, true, use)
+        _add(sums, "epe", scores["epe"])
+        _add(sums, "fl", scores["fl_all"])
+        _add(sums, "epe_zero", flow_metrics(np.zeros_like(true), true, use)["epe"])
         if seen.any():
-            _add(sums, "epe_visible", float(error[row][seen].mean()))
-            _add(sums, "epe_visible_zero", float(length[row][seen].mean()))
+            _add(sums, "epe_visible", flow_metrics(found, true, seen)["epe"])
+            still = flow_metrics(np.zeros_like(true), true, seen)
+            _add(sums, "epe_visible_zero", still["epe"])
 
 
 def _track_metrics(sums: Sums, found: Tensor, batch: WindowBatch) -> None:
