@@ -47,6 +47,24 @@ def test_camera_loss_is_straight_far_away_square_nearby_and_decays() -> None:
     assert float(value) == pytest.approx(0.6 * (1 - 0.01) + 0.01**2 / 0.04, rel=1e-5)
 
 
+def test_fields_of_view_cost_once_more_where_asked_for() -> None:
+    torch.manual_seed(0)
+    model = VGGT4D(tiny_motion())
+    source = SyntheticWindows(SceneConfig(drop_share=0.0), seed=1)
+    targets = make_targets(source.batch([0], 2, 1, 56, 56))
+    output = model(targets.batch.images, None)
+    last = targets.pose_encoding.clone()
+    last[0, 0, 0, 7] += 0.5
+    last[0, 1, 0, :7] += 9.0  # poses do not count here
+    output = output._replace(pose_enc=[*output.pose_enc[:-1], last])
+
+    _, without = compute_losses(output, targets, LossWeights(), (0, 1))
+    _, found = compute_losses(output, targets, LossWeights(sight=2.0), (0, 1))
+
+    assert "sight" not in without
+    assert float(found["sight"]) == pytest.approx((0.5 - 0.01) / 2, rel=1e-4)  # of two frames
+
+
 def test_best_confidence_is_the_inverse_error() -> None:
     error = torch.full((1, 1, 1, 2, 2), 0.05)
     logits = torch.zeros(1, 1, 1, 2, 2, requires_grad=True)

@@ -41,6 +41,7 @@ class LossWeights:
     flow_confidence: float = 0.1
     matches: float = 0.3  # this and the next only where the network compares pairs (ours)
     coarse_depth: float = 0.5
+    sight: float = 0.0  # the last fields of view once more: the fit of motion hangs on them
 
 
 def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
@@ -162,6 +163,14 @@ def compute_losses(
     """Gives the weighted sum, and each task's own loss; ``steps`` are the dense ones."""
     batch, index = targets.batch, list(steps)
     losses = {"camera": camera_loss(output.pose_enc, targets.pose_encoding, targets.pose_valid)}
+    if weights.sight:
+        sight = functional.smooth_l1_loss(
+            output.pose_enc[-1][..., 7:],
+            targets.pose_encoding[..., 7:],
+            beta=HUBER,
+            reduction="none",
+        )
+        losses["sight"] = masked_mean(sight.sum(-1), targets.pose_valid)
     known = targets.depth_valid[:, index]
     if output.depth is not None and output.depth_conf is not None:
         losses["depth"] = depth_loss(
