@@ -17,6 +17,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from vggt4d_ros.config import Config
 from vggt4d_ros.datatypes import DecodeError
 from vggt4d_ros.messages.camera import CalibrationFeed, CameraTopics, frame_from_msg
+from vggt4d_ros.messages.cdr import compressed_image_from_cdr, image_from_cdr
 from vggt4d_ros.messages.stamps import NANOSECONDS, ns_from_stamp
 from vggt4d_ros.ros.qos import NO_SUBSCRIPTION_EVENTS, OVERRIDABLE, sensor_qos
 from vggt4d_ros.stream.pipeline import StreamPipeline
@@ -81,6 +82,7 @@ class CameraInput(SimpleFilter):
         self._pipeline = pipeline
         self._clock: Clock = node.get_clock()
         self._feed = CalibrationFeed(topics.info)
+        self._read = compressed_image_from_cdr if topics.compressed else image_from_cdr
         self.frame_id = ""
         self.images = Arrivals()
         self.infos = Arrivals()
@@ -90,6 +92,7 @@ class CameraInput(SimpleFilter):
             CompressedImage if topics.compressed else Image,
             topics.subscribed,
             qos_profile=sensor_qos(),
+            raw=True,  # rclpy would copy the pixels twice more
             qos_overriding_options=OVERRIDABLE,
             event_callbacks=NO_SUBSCRIPTION_EVENTS,
         )
@@ -124,10 +127,11 @@ class CameraInput(SimpleFilter):
         except ValueError as error:
             self._warn(f"{self.topics.info}: {error}; predicted intrinsics are used")
 
-    def _on_image(self, message: Image | CompressedImage) -> None:
-        self.images.note(len(message.data))
-        self.frame_id = message.header.frame_id
+    def _on_image(self, serialized: bytes) -> None:
+        self.images.note(len(serialized))
         try:
+            message = self._read(serialized)
+            self.frame_id = message.header.frame_id
             self._check_stamp(ns_from_stamp(message.header.stamp))
             frame = frame_from_msg(
                 message,
