@@ -6,11 +6,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
 from vggt4d_ros.config import Config, OutputConfig
+from vggt4d_ros.datatypes import Array
 from vggt4d_ros.geometry.arrows import arrow_colours, flow_image_rgb
 from vggt4d_ros.geometry.cloud import CLOUD_FIELDS, SCENE_FLOW_FIELDS
 from vggt4d_ros.geometry.depth import depth_to_millimetres
@@ -44,6 +46,15 @@ class Outlet(Protocol):
         """Takes a message."""
 
 
+@dataclass(slots=True, eq=False)
+class _Place:
+    """Where the platform was; a message once somebody wants it."""
+
+    fixed_from_base: Array  # (4, 4)
+    stamp_ns: int
+    message: Message | None = None
+
+
 class WindowMessages:
     """Makes the messages of windows, in order; the path and the merged cloud's rate are state.
 
@@ -56,7 +67,7 @@ class WindowMessages:
         self._encoder = encoder
         self._outlet = outlet
         self._frames = FrameNames("", "")
-        self._path: deque[Message] = deque()
+        self._path: deque[_Place] = deque()
         self._last_merged_ns = 0
 
     def emit(
@@ -67,6 +78,8 @@ class WindowMessages:
         frames: FrameNames,
     ) -> None:
         """Sends all that is wanted of the window's newest step."""
+        if frames.fixed != self._frames.fixed:  # the path so far is in a frame of another name
+            self._path.clear()
         self._frames = frames
         # depth first: it is what a planner waits for
         for view in views:
@@ -123,16 +136,26 @@ class WindowMessages:
         pose = tracked.world_from_base[-1]
         if not np.isfinite(pose).all():
             return
-        head = encoder.header(int(tracked.stamps_ns[-1]), self._frames.fixed)
+        place = _Place(pose, int(tracked.stamps_ns[-1]))
+        self._path.append(place)
+        while len(self._path) > path_length:
+            self._path.popleft()
         if outlet.wants(topics.ODOMETRY):
+            head = encoder.header(place.stamp_ns, self._frames.fixed)
             covariance, twist = tracked.covariance[-1], tracked.twist[-1]
             message = encoder.odometry(pose, covariance, twist, self._frames.base, head)
             outlet.send(topics.ODOMETRY, message)
-        self._path.append(encoder.stamped_pose(pose, head))
-        while len(self._path) > path_length:
-            self._path.popleft()
         if outlet.wants(topics.PATH):
-            outlet.send(topics.PATH, encoder.path(list(self._path), head))
+            head = encoder.header(place.stamp_ns, self._frames.fixed)
+            poses = [self._stamped(one) for one in self._path]
+            outlet.send(topics.PATH, encoder.path(poses, head))
+
+    def _stamped(self, place: _Place) -> Message:
+        """The message of a place, made once."""
+        if place.message is None:
+            head = self._encoder.header(place.stamp_ns, self._frames.fixed)
+            place.message = self._encoder.stamped_pose(place.fixed_from_base, head)
+        return place.message
 
     def _merged(self, views: Sequence[ViewProducts], config: OutputConfig) -> None:
         if not views or not self._outlet.wants(topics.MERGED):
