@@ -42,6 +42,17 @@ def test_what_is_no_depth_is_nan_without_any_limit():
     assert np.isnan(metric_depth(seen, 1.0, DepthLimits())).all()
 
 
+@pytest.mark.parametrize("depth", [0.0, -1.0, NAN, float("inf"), 0.4, 9.1])
+@pytest.mark.parametrize("confidence", [2.0, NAN])
+def test_one_bad_pixel_among_good_ones_is_found(depth, confidence):
+    limits = DepthLimits(confidence_min=1.0, range_min=0.5, range_max=9.0)
+    seen = frame([1.0] * 5 + [depth, 1.0], [2.0] * 5 + [confidence, 1.0])
+
+    found = metric_depth(seen, 1.0, limits)
+
+    assert np.isnan(found).tolist() == [[False] * 5 + [True, False]]
+
+
 def test_input_is_left_as_it_was_and_buffer_is_used():
     seen = frame([1.0, 2.0], [1.0, 5.0])
     buffer = np.zeros((1, 2), np.float32)

@@ -549,6 +549,24 @@ def test_wrong_shapes_are_refused():
         Tracker().update(window, prediction, odom_from_cam=np.zeros((4, 4)))
 
 
+def test_a_rig_that_changes_is_checked_and_used_anew():
+    drive, tracker = AnalyticDrive(model=SMALL), Tracker()
+    good = outward_rig(4)
+    moved, mirror = good.copy(), good.copy()
+    moved[:, :3, 3] *= 2.0
+    mirror[1, :3, 0] *= -1
+
+    def scale_of(step, mounts):
+        window, prediction = drive.window(step), drive.predict(step, (step,))
+        return tracker.update(window, prediction, Rig(tuple(mounts))).scale
+
+    scale_of(3, good)
+
+    assert "jumped by +100.0 %" in scale_of(4, moved).reason
+    with pytest.raises(ValueError, match="no rigid transform"):
+        scale_of(5, mirror)
+
+
 def test_covariance_grows_along_the_way_and_holds_the_error():
     scores = []
     for seed in range(2):

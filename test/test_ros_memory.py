@@ -12,6 +12,7 @@ from array import array
 import numpy as np
 import pytest
 
+from vggt4d_ros.ros import status
 from vggt4d_ros.ros.memory import MessageMemory, bytes_of
 
 
@@ -86,3 +87,20 @@ def test_freed_memory_is_kept_unless_the_user_says_otherwise():
 
     assert faults < faults_else / 10
     assert probe(True, MALLOC_TRIM_THRESHOLD_="131072")[0] == "False"
+
+
+def test_the_resident_set_is_looked_at_once_a_second(monkeypatch):
+    now, looks = [50.0], []
+
+    def resident_bytes():
+        looks.append(now[0])
+        return int(now[0]) * 1000
+
+    monkeypatch.setattr(status.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(status, "resident_bytes", resident_bytes)
+    meter, found = status.MemoryMeter(), []
+    for now[0] in (50.0, 50.5, 50.9, 51.0, 52.5):
+        found.append(meter.read())
+
+    assert found == [50_000, 50_000, 50_000, 51_000, 52_000]
+    assert looks == [50.0, 51.0, 52.5]

@@ -26,6 +26,9 @@ _ITERATIONS = 8
 _STEADY_RAD = 1e-6
 _MIN_SIGMA_RAD = 2e-4
 _MIN_SIGMA_PER_DISTANCE = 2e-4  # of the points' median distance from their centre
+_UNIT_3: Array = np.eye(3)
+_UNIT_6: Array = np.eye(6)
+_UNIT_3.flags.writeable = _UNIT_6.flags.writeable = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -239,10 +242,10 @@ class _Terms:
         points, weights = slice(None, self._points), self._weights
         by_points = _inertia(weights[points], arms[:, points])
         by_poses = _inertia(weights[self._points :], arms[:, self._points :])
-        by_poses += self._count * turn * np.eye(3)
+        by_poses += self._count * turn * _UNIT_3
         more = by_points if np.trace(by_points) > np.trace(by_poses) else by_poses
         covariance = np.zeros((6, 6))
-        covariance[:3, :3] = np.eye(3) / max(float(weights[points].sum()), self._count * centre)
+        covariance[:3, :3] = _UNIT_3 / max(float(weights[points].sum()), self._count * centre)
         covariance[3:, 3:] = np.linalg.inv(more)
         return middle + self._origins[1], covariance
 
@@ -273,7 +276,7 @@ def _spread(columns: Array, weights: Array) -> float:
 def _inertia(weights: Array, arms: Array) -> Array:
     """Gives what displacements at arms (3, N) of precision (N,) say of a turn, (3, 3)."""
     moments = (arms * weights) @ arms.T
-    return np.asarray(np.trace(moments) * np.eye(3) - moments, dtype=np.float64)
+    return np.asarray(np.trace(moments) * _UNIT_3 - moments, dtype=np.float64)
 
 
 def covariance_at(covariance: Array, centre: Array, position: Array) -> Array:
@@ -282,7 +285,7 @@ def covariance_at(covariance: Array, centre: Array, position: Array) -> Array:
     What turns about the centre shifts a position by the angle times the lever arm.
     """
     carry = np.zeros((*position.shape[:-1], 6, 6))
-    carry[...] = np.eye(6)
+    carry[...] = _UNIT_6
     carry[..., :3, 3:] = -se3.skew_matrix(position - centre)
     moved: Array = carry @ covariance @ carry.swapaxes(-1, -2)
     return moved

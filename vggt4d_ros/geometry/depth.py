@@ -77,11 +77,21 @@ def metric_depth(
     high = np.float32(limits.range_max) if limits.range_max > 0 else np.finfo(np.float32).max
     threshold = np.float32(confidence_threshold(frame.depth_confidence, limits))
     with np.errstate(invalid="ignore"):
+        if _within(frame.depth_confidence, depth, threshold, low, high):
+            return depth
         valid = frame.depth_confidence >= threshold
         valid &= depth >= low
         valid &= depth <= high
     forget(depth, np.logical_not(valid, out=valid))
     return depth
+
+
+def _within(
+    confidence: Plane, depth: Plane, threshold: np.float32, low: np.float32, high: np.float32
+) -> bool:
+    """Whether all pixels are valid, as they mostly are: then no mask of them is needed."""
+    # NaN is the least and the greatest of all numbers to numpy, and compares as False
+    return bool(np.min(confidence) >= threshold and np.min(depth) >= low and np.max(depth) <= high)
 
 
 def forget(plane: Plane, where: NDArray[np.bool_]) -> None:

@@ -71,7 +71,7 @@ def contradictions(
     metres, radians = placed.camera_residual_m, placed.camera_residual_rad
     with np.errstate(invalid="ignore"):
         bad = (radians > _RIG_RESIDUAL_RAD) | (metres > _RIG_RESIDUAL_PER_DEPTH * depth_m)
-    return {int(view): (float(metres[view]), float(radians[view])) for view in np.flatnonzero(bad)}
+    return {int(view): (float(metres[view]), float(radians[view])) for view in bad.nonzero()[0]}
 
 
 def _is_bad(alignment: Alignment, depth_m: float) -> bool:

@@ -122,7 +122,8 @@ def observe(window: Window, prediction: Prediction) -> Observation:
 def _inverse_where(transforms: Array, valid: NDArray[np.bool_]) -> Array:
     """Gives the inverses (T, V, 4, 4) of rigid transforms; NaN where not valid."""
     with np.errstate(invalid="ignore", over="ignore"):
-        return se3.inverse(np.where(valid[..., None, None], transforms, np.nan))
+        known = transforms if valid.all() else np.where(valid[..., None, None], transforms, np.nan)
+        return se3.inverse(known)
 
 
 def _model_of(frame: Frame, dense: FramePrediction, predicted: Array) -> CameraModel:

@@ -52,7 +52,7 @@ class Placed:
             return result
         known = np.isfinite(odom_from_cam).all(axis=(2, 3))
         known &= np.isfinite(self.base_from_cam).all(axis=(1, 2))
-        for step in np.flatnonzero(known.any(axis=1)):
+        for step in known.any(axis=1).nonzero()[0]:
             view = int(np.argmax(known[step]))
             result[step] = odom_from_cam[step, view] @ se3.inverse(self.base_from_cam[view])
         return result
@@ -127,8 +127,8 @@ class Platform:
     def _learn(self, synced: Array, valid: NDArray[np.bool_], bases: Array, rig: Array) -> None:
         """Notes where cameras without extrinsics sit, from the newest step that shows it."""
         placed = np.isfinite(bases).all(axis=(1, 2))
-        for view in np.flatnonzero(~np.isfinite(rig).all(axis=(1, 2))):
-            steps = np.flatnonzero(placed & valid[:, view])
+        for view in (~np.isfinite(rig).all(axis=(1, 2))).nonzero()[0]:
+            steps = (placed & valid[:, view]).nonzero()[0]
             if len(steps):
                 self._learned[int(view)] = se3.inverse(bases[steps[-1]]) @ synced[steps[-1], view]
 
@@ -167,7 +167,7 @@ def turned_only(base_from_cam: Array) -> Array:
     Only the first known camera keeps its place on the platform, in the platform's axes.
     """
     result = np.full_like(base_from_cam, np.nan)
-    known: NDArray[np.intp] = np.flatnonzero(np.isfinite(base_from_cam).all(axis=(1, 2)))
+    known: NDArray[np.intp] = np.isfinite(base_from_cam).all(axis=(1, 2)).nonzero()[0]
     if len(known):
         result[known[0]] = base_from_cam[known[0]]
         result[known[0], :3, 3] = 0.0

@@ -35,7 +35,7 @@ def twists_between_steps(
         valid: (T,)
     """
     result = np.full((len(poses), 6), np.nan)
-    steps = np.flatnonzero(valid)
+    steps = valid.nonzero()[0]
     spans = np.diff(stamps_ns[steps]) * 1e-9
     if len(steps) < 2 or not (spans > 0).all():
         return result
@@ -109,8 +109,11 @@ def join_cameras(
     """
     on_rig = np.isfinite(base_from_cam).all(axis=(1, 2))
     known = valid & on_rig
-    safe_rig = np.where(on_rig[:, None, None], base_from_cam, np.eye(4))
-    safe_cam = np.where(known[..., None, None], local_from_cam, np.eye(4))
+    safe_rig, safe_cam = base_from_cam, local_from_cam
+    if not known.all():
+        still = np.eye(4)
+        safe_rig = np.where(on_rig[:, None, None], base_from_cam, still)
+        safe_cam = np.where(known[..., None, None], local_from_cam, still)
     counts = known.sum(axis=1)
     enough = counts >= 3  # of two cameras neither can be told to be the wrong one
     join = _Join(

@@ -23,18 +23,25 @@ def median(values: Array) -> float:
     if not len(values):
         return float("nan")
     if odd:
-        return float(np.partition(values, middle)[middle])
-    sorted_there = np.partition(values, (middle - 1, middle))
-    return 0.5 * float(sorted_there[middle - 1] + sorted_there[middle])
+        return float(_parted(values, middle)[middle])
+    there = _parted(values, (middle - 1, middle))
+    return 0.5 * float(there[middle - 1] + there[middle])
+
+
+def _parted(values: NDArray[np.floating], places: int | tuple[int, int]) -> NDArray[np.floating]:
+    """``np.partition`` along the last axis, without what that does for other classes."""
+    there: NDArray[np.floating] = values.copy()
+    there.partition(places)
+    return there
 
 
 def medians(rows: Array) -> Array:
     """Gives the median (R,) of each row of finite values (R, N), N > 0."""
     middle, odd = divmod(rows.shape[1], 2)
     if odd:
-        return np.asarray(np.partition(rows, middle, axis=1)[:, middle], dtype=np.float64)
-    sorted_there = np.partition(rows, (middle - 1, middle), axis=1)
-    return np.asarray(0.5 * (sorted_there[:, middle - 1] + sorted_there[:, middle]))
+        return np.asarray(_parted(rows, middle)[:, middle], dtype=np.float64)
+    there = _parted(rows, (middle - 1, middle))
+    return np.asarray(0.5 * (there[:, middle - 1] + there[:, middle]))
 
 
 def quantile(values: NDArray[np.floating], share: float) -> float:
@@ -44,7 +51,7 @@ def quantile(values: NDArray[np.floating], share: float) -> float:
     """
     place = share * (len(values) - 1)
     index = int(place)
-    there = np.partition(values, index)
+    there = _parted(values, index)
     low = float(there[index])
     if place == index:
         return low

@@ -245,7 +245,7 @@ def depth_scale(
         logs, weights, frame = logs[usable], weights[usable], frame[usable]
     centre = weighted_median(logs, weights)
     spread = weighted_spread(logs, weights, centre)
-    ids = np.flatnonzero(np.bincount(frame))
+    ids = np.bincount(frame).nonzero()[0]
     medians = [weighted_median(logs[frame == i], weights[frame == i]) for i in ids]
     between = float(np.std(medians, ddof=1)) if len(ids) > 1 else 0.0
     sigma = math.sqrt(

@@ -21,13 +21,17 @@ BODY_FROM_OPTICAL: Array = np.array(
 BODY_FROM_OPTICAL.flags.writeable = False
 _IDENTITY: Array = np.eye(3)
 _IDENTITY.flags.writeable = False
+_STILL: Array = np.eye(4)
+_STILL.flags.writeable = False
 _LAST_ROW: Array = np.array([0.0, 0.0, 0.0, 1.0])
 _LAST_ROW.flags.writeable = False
 
 
 def make_transform(rotation: Array, translation: Array) -> Array:
     """Gives (..., 4, 4) from a rotation (..., 3, 3) and a translation (..., 3)."""
-    shape = np.broadcast_shapes(rotation.shape[:-2], translation.shape[:-1])
+    shape = rotation.shape[:-2]
+    if translation.shape[:-1] != shape:
+        shape = np.broadcast_shapes(shape, translation.shape[:-1])
     transform = np.zeros((*shape, 4, 4))
     transform[..., :3, :3] = rotation
     transform[..., :3, 3] = translation
@@ -51,7 +55,7 @@ def transform_points(a_from_b: Array, points: Array) -> Array:
 def is_rigid(transform: Array, tolerance: float = 1e-3) -> NDArray[np.bool_]:
     """Tells (...) bool: finite, rotation orthonormal and right-handed, last row 0 0 0 1."""
     finite = np.isfinite(transform).all(axis=(-2, -1))
-    safe = np.where(finite[..., None, None], transform, np.eye(4))
+    safe = transform if finite.all() else np.where(finite[..., None, None], transform, _STILL)
     rotation = safe[..., :3, :3]
     error = np.abs(rotation @ rotation.swapaxes(-1, -2) - _IDENTITY).max(axis=(-2, -1))
     last = np.abs(safe[..., 3, :] - _LAST_ROW).max(axis=-1)
@@ -69,7 +73,7 @@ def nearest_rotation(matrix: Array) -> Array:
     left, _, right = np.linalg.svd(matrix)
     result: Array = left @ right
     mirrored = np.linalg.det(result) < 0
-    if np.any(mirrored):
+    if mirrored.any():
         left[..., 2] *= np.where(mirrored, -1.0, 1.0)[..., None]
         result = left @ right
     return result

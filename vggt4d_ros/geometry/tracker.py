@@ -54,12 +54,24 @@ class Tracker:
         Args:
             reason: appears in ``TrackedWindow.started``.
         """
+        # extrinsics of the window before, as they came and as a matrix
+        self._rig: tuple[tuple[Array | None, ...], Array] = ((), np.zeros((0, 4, 4)))
         self._scale = ScaleFilter()
         self._chain = ChainCovariance()
         self._platform = Platform()
         self._before: _Before | None = None
         self._metric = False  # lengths are metres, since a source was found
         self._why = reason
+
+    def _rig_matrix(self, rig: Rig | None, views: int) -> Array:
+        """``rig_matrix`` of this rig; checked anew only where one of its arrays is another one."""
+        mounts = rig.base_from_cam if rig is not None else (None,) * views
+        before, matrix = self._rig
+        if len(matrix) != views or [id(m) for m in mounts] != [id(m) for m in before]:
+            matrix = rig_matrix(rig, views)
+            matrix.flags.writeable = False
+            self._rig = mounts, matrix
+        return matrix
 
     def dense_steps(self, window: Window, *, flow: bool) -> tuple[int, ...]:
         """Gives the steps whose dense outputs this window's prediction should hold, ascending.
@@ -103,7 +115,7 @@ class Tracker:
             ValueError: shapes that do not belong together.
         """
         seen = observe(window, prediction)
-        base_from_cam = rig_matrix(rig, window.shape[1])
+        base_from_cam = self._rig_matrix(rig, window.shape[1])
         if odom_from_cam is not None and odom_from_cam.shape != (*window.shape, 4, 4):
             raise ValueError(f"odom_from_cam must be (T, V, 4, 4), got {odom_from_cam.shape}")
         if not seen.valid.any():
@@ -276,7 +288,7 @@ class Tracker:
 
 def _placed(poses: Array) -> list[int]:
     """Gives the steps at which the platform's pose (T, 4, 4) is known."""
-    return [int(i) for i in np.flatnonzero(np.isfinite(poses).all(axis=(1, 2)))]
+    return [int(i) for i in np.isfinite(poses).all(axis=(1, 2)).nonzero()[0]]
 
 
 def _first_inverse(local_from_base: Array) -> Array:

@@ -89,7 +89,7 @@ class ChainCovariance:
         fully correlated along the trajectory and not summed link by link.
         """
         result = np.full((len(world_from_base), 6, 6), np.nan)
-        known = np.flatnonzero(np.isfinite(world_from_base).all(axis=(1, 2)))
+        known = np.isfinite(world_from_base).all(axis=(1, 2)).nonzero()[0]
         positions = world_from_base[known, :3, 3]
         total = covariance_at(self._covariance, self._centre, positions)
         total += self._own() / np.maximum(cameras[known], 1)[:, None, None]

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -94,8 +95,7 @@ class NullPredictor:
                     valid[step, view] = False
                     reasons[step, view] = f"not decoded: {error.cause}"
                     continue
-                poses[step, view] = np.eye(4)
-                poses[step, view, 0, 3] = -SPACING * view
+                poses[step, view] = _pose(view)
                 intrinsics[step, view] = _intrinsics(height, width)
                 if step in dense:
                     frames[step, view] = self._frame(height, width)
@@ -119,6 +119,14 @@ def _size(image: LazyImage) -> tuple[int, int]:
     return image.height, image.width
 
 
+@lru_cache(maxsize=64)
+def _pose(view: int) -> NDArray[np.float64]:
+    pose = np.eye(4)
+    pose[0, 3] = -SPACING * view
+    return pose
+
+
+@lru_cache(maxsize=64)
 def _intrinsics(height: int, width: int) -> NDArray[np.float64]:
     focal = FOCAL * width
     centre = ((width - 1) / 2, (height - 1) / 2)

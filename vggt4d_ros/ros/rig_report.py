@@ -42,11 +42,10 @@ def rig_report(
     counts.update(contradicted.keys())
     mounts = processed.rig.base_from_cam
     # of a camera that has sent nothing not even the frame is known
-    seen = processed.window.valid.any(axis=0)
     missing = tuple(
-        name
-        for name, pose, is_seen in zip(names, mounts, seen, strict=True)
-        if pose is None and is_seen
+        names[view]
+        for view, pose in enumerate(mounts)
+        if pose is None and processed.window.valid[:, view].any()
     )
     return RigReport(
         base_frame=base_frame,

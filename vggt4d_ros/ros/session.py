@@ -37,7 +37,7 @@ from vggt4d_ros.ros.no_data import NoDataWatch
 from vggt4d_ros.ros.outputs import Outputs
 from vggt4d_ros.ros.rig_report import RigReport, rig_report
 from vggt4d_ros.ros.services import SavedCloud, ServiceError, write_cloud_file
-from vggt4d_ros.ros.status import StageTimer, resident_bytes
+from vggt4d_ros.ros.status import MemoryMeter, StageTimer
 from vggt4d_ros.ros.tf import FrameTree
 from vggt4d_ros.ros.worker import Worker
 from vggt4d_ros.stream.deadline import DeadlineControl
@@ -82,6 +82,7 @@ class Session:
         self._on_fatal = on_fatal
         self._frames = FrameNames("", "")
         self._result: tuple[Processed, FrameNames] | None = None  # the newest, for save_cloud
+        self._memory = MemoryMeter()
         self._status_sent = time.monotonic()
         self.last_status: WindowStatus | None = None
         self._timers: list[object] = []
@@ -232,7 +233,7 @@ class Session:
             latency_s=(now_ns - processed.window.sets[-1].stamp_ns) / NANOSECONDS,
             stage_ms=timer.stop(),
             warnings=warnings,
-            memory=resident_bytes(),
+            memory=self._memory.read(),
             gpu_memory=self._engine.memory_bytes if "cuda" in what.device else 0,
             device=what.device,
             model=what.name,

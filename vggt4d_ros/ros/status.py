@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import math
 import resource
 import sys
 import time
@@ -14,11 +15,26 @@ from vggt4d_ros.processor import Processed
 def resident_bytes() -> int:
     """Resident set of this process now, bytes."""
     try:
-        with open("/proc/self/statm", encoding="ascii") as file:
+        with open("/proc/self/statm", "rb", buffering=0) as file:
             return int(file.read().split()[1]) * resource.getpagesize()
     except OSError:  # no procfs: the peak is all there is
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         return peak if sys.platform == "darwin" else peak * 1024
+
+
+class MemoryMeter:
+    """``resident_bytes``, looked at once a second: asking the kernel costs as much as a message."""
+
+    def __init__(self) -> None:
+        self._bytes = 0
+        self._looked = -math.inf
+
+    def read(self) -> int:
+        """Resident set of this process, bytes."""
+        now = time.monotonic()
+        if now - self._looked >= 1.0:
+            self._bytes, self._looked = resident_bytes(), now
+        return self._bytes
 
 
 class StageTimer:

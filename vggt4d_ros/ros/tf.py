@@ -39,6 +39,7 @@ class FrameTree:
     def __init__(self, node: Node, config: TfConfig) -> None:
         self._node = node
         self._config = config
+        self._name = node.get_name()
         self._buffer = Buffer()  # without the node: what it would add to it is never taken back
         self._listener = WatchingListener(self._buffer, node)
         self._publisher = None
@@ -52,7 +53,7 @@ class FrameTree:
 
     def _own_name(self, suffix: str) -> str:
         """A frame of this node alone, for what must not be taken for the robot's own."""
-        return f"{self._node.get_name()}_{suffix}"
+        return f"{self._name}_{suffix}"
 
     def on_transforms(
         self, observer: Callable[[Sequence[TransformStamped], bool], None] | None
