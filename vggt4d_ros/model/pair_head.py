@@ -36,7 +36,7 @@ CUES = 3  # inverse depth by parallax, parallax, certainty of the match
 STATS = 4 + 6 + 14  # of a fitted motion: quality, curvature, both poses
 # turns about the vertical, radians, from which the motion is fitted too: cameras of one rig look
 # in directions far apart, and a fit finds what is near its start
-START_YAWS = (0.35, -0.35, 0.7, -0.7)
+START_YAWS = (0.26, -0.26, 0.52, -0.52, 0.87, -0.87)
 
 
 class PairOutput(NamedTuple):

@@ -19,9 +19,12 @@ NEAREST = 0.05  # a point nearer than this to the second camera's plane is not u
 # widths of the robust weight, from the first iteration to the last
 RAY_WIDTHS = (0.6, 0.4, 0.25, 0.15, 0.1)  # about radians
 POINT_WIDTHS = (0.15, 0.1, 0.06, 0.04, 0.03, 0.03)  # normalised image units
+SHIFT_WIDTHS = (float("inf"), 0.8, 0.5, 0.3)  # of the same, of a shift with a given turn
 # what keeps a motion that the matches do not tell near the start: share of the weights' sum
 TURN_PRIOR = 1e-4
 SHIFT_PRIOR = 5e-4
+SHIFT_FADE = 0.15  # a shift much longer than this is hardly held back
+START_PRIOR = 1e-2  # of a shift that a fit starts from
 SIGHT_PRIOR = 1e-3  # of the logarithm of both cameras' sights
 HELD = 2  # iterations before the sights may change too
 MOST_SIGHT = 0.6  # of a logarithm
@@ -83,7 +86,12 @@ def fit_rotation(first: Tensor, second: Tensor, weight: Tensor) -> Tensor:
 
 
 def fit_motion(
-    points: Tensor, target: Tensor, weight: Tensor, rotation: Tensor, sights: bool = False
+    points: Tensor,
+    target: Tensor,
+    weight: Tensor,
+    rotation: Tensor,
+    sights: bool = False,
+    shift: Tensor | None = None,
 ) -> Motion:
     """Motion that brings points to where they were found in the second image.
 
@@ -91,18 +99,21 @@ def fit_motion(
         points: (N, P, 3) in the first camera, any unit of length.
         target: (N, P, 2) normalised places in the second image.
         weight: (N, P) >= 0, of the matches.
-        rotation: (N, 3, 3) to start from, with no shift.
+        rotation: (N, 3, 3) to start from.
         sights: the cameras' fields of view are uncertain: the tangents of both may change, and
             with them x and y of points and targets.
+        shift: (N, 3) to start from; None: no shift.
     """
-    shift = torch.zeros_like(points[:, 0])
+    shift = torch.zeros_like(points[:, 0]) if shift is None else shift
     zoom = torch.zeros_like(points[:, 0, :2])  # logarithms of what tangents are multiplied by
     prior = points.new_tensor([TURN_PRIOR] * 3 + [SHIFT_PRIOR] * 3 + [SIGHT_PRIOR] * 2)
     prior = prior if sights else prior[:6]
     total = weight.sum(1) + 1e-6
     for number, width in enumerate(POINT_WIDTHS):
         free = sights and number >= HELD
-        now = prior if free else prior[:6]
+        fade = SHIFT_FADE**2 / (SHIFT_FADE**2 + shift.square().sum(1, keepdim=True))
+        now = torch.cat([prior[:3].expand_as(shift), prior[3:6] * fade], dim=1)
+        now = torch.cat([now, prior[6:].expand_as(zoom)], dim=1) if free else now
         stretched, goal = _zoomed(points, target, zoom) if free else (points, target)
         moved = stretched @ rotation.transpose(1, 2) + shift[:, None]
         aside = functional.pad(stretched[..., :2], (0, 1)) @ rotation.transpose(1, 2)
@@ -143,16 +154,53 @@ def turns(yaws: tuple[float, ...], like: Tensor) -> Tensor:
     return turn(vectors)[:, None].expand(-1, *like.shape)
 
 
+def fit_shift(points: Tensor, target: Tensor, weight: Tensor, rotation: Tensor) -> Tensor:
+    """Shift (N, 3) that best goes with a rotation; as ``fit_motion``, linear in the shift."""
+    turned = points @ rotation.transpose(1, 2)
+    depth = turned[..., 2:].clamp(min=NEAREST)
+    weight = torch.where(turned[..., 2] > NEAREST, weight, 0.0)
+    # x/z - x' changes by (t_x - x' t_z) / z
+    inverse, none = 1 / depth[..., 0], torch.zeros_like(depth[..., 0])
+    jacobian = torch.stack(
+        [
+            torch.stack([inverse, none, -target[..., 0] * inverse], dim=-1),
+            torch.stack([none, inverse, -target[..., 1] * inverse], dim=-1),
+        ],
+        dim=-2,
+    )
+    start = turned[..., :2] / depth - target
+    unit = torch.eye(3, device=points.device, dtype=points.dtype)
+    shift = torch.zeros_like(points[:, 0])
+    for width in SHIFT_WIDTHS:
+        error = start + (jacobian @ shift[:, None, :, None])[..., 0]
+        square = error.square().sum(-1)
+        share = weight if math.isinf(width) else weight * _agreement(square, width)
+        weighted = jacobian * share[..., None, None]
+        damping = (START_PRIOR * share.sum(1) + 1e-6)[:, None, None] * unit
+        hessian = torch.einsum("npki,npkj->nij", weighted, jacobian) + damping
+        gradient = torch.einsum("npki,npk->ni", weighted, start)
+        shift = -solve(hessian, gradient).clamp(-3, 3)
+    return shift
+
+
 def fit_motion_from(
     points: Tensor, target: Tensor, weight: Tensor, starts: Tensor, sights: bool = False
 ) -> Motion:
-    """The motion that most of the weight agrees on, of those fitted from starts (K, N, 3, 3)."""
+    """The motion that most of the weight agrees on, of those fitted from starts (K, N, 3, 3).
+
+    The first start has no shift, the others the one that goes with their rotation: cameras around
+    a common target turn and move so that little changes in the image.
+    """
     count, pairs = starts.shape[:2]
 
-    def tile(values: Tensor) -> Tensor:
-        return values.expand(count, *values.shape).flatten(0, 1)
+    def tile(values: Tensor, times: int) -> Tensor:
+        return values.expand(times, *values.shape).flatten(0, 1)
 
-    every = fit_motion(tile(points), tile(target), tile(weight), starts.flatten(0, 1), sights)
+    given = tuple(tile(x, count - 1) for x in (points, target, weight))
+    shift = fit_shift(*given, starts[1:].flatten(0, 1))
+    shift = torch.cat([torch.zeros_like(points[:, 0]), shift])
+    given = tuple(tile(x, count) for x in (points, target, weight))
+    every = fit_motion(*given, starts.flatten(0, 1), sights, shift)
     best = every.inliers.unflatten(0, (count, pairs)).argmax(0)  # the first of equals
     row = best * pairs + torch.arange(pairs, device=best.device)
     return Motion(*(values[row] for values in every))
