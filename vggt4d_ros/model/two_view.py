@@ -196,11 +196,16 @@ def fit_motion_from(
     def tile(values: Tensor, times: int) -> Tensor:
         return values.expand(times, *values.shape).flatten(0, 1)
 
-    given = tuple(tile(x, count - 1) for x in (points, target, weight))
-    shift = fit_shift(*given, starts[1:].flatten(0, 1))
-    shift = torch.cat([torch.zeros_like(points[:, 0]), shift])
-    given = tuple(tile(x, count) for x in (points, target, weight))
-    every = fit_motion(*given, starts.flatten(0, 1), sights, shift)
+    few, more = count - 1, starts[1:].flatten(0, 1)
+    shift = fit_shift(tile(points, few), tile(target, few), tile(weight, few), more)
+    every = fit_motion(
+        tile(points, count),
+        tile(target, count),
+        tile(weight, count),
+        starts.flatten(0, 1),
+        sights,
+        torch.cat([torch.zeros_like(points[:, 0]), shift]),
+    )
     best = every.inliers.unflatten(0, (count, pairs)).argmax(0)  # the first of equals
     row = best * pairs + torch.arange(pairs, device=best.device)
     return Motion(*(values[row] for values in every))
