@@ -33,7 +33,11 @@ def allocated(predictor: Predictor, steps: int, views: int) -> int:
     return most
 
 
-@pytest.mark.parametrize("config", [small_compact(), tiny_motion()], ids=["stem", "dpt"])
+@pytest.mark.parametrize(
+    "config",
+    [small_compact(), tiny_motion(), small_compact(pairs=True, img_size=192)],
+    ids=["stem", "dpt", "pairs"],
+)
 def test_estimate_is_near_what_is_allocated(config: ModelConfig) -> None:
     predictor = Predictor(lively(config), device="cpu")
     patch = config.patch_size

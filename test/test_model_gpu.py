@@ -19,6 +19,8 @@ from vggt4d_ros.model import checkpoint  # noqa: E402
 from vggt4d_ros.model.errors import OutOfMemory  # noqa: E402
 from vggt4d_ros.model.predictor import Predictor  # noqa: E402
 from vggt4d_ros.model.speed import Speed  # noqa: E402
+from vggt4d_ros.model.stage_clock import StageClock  # noqa: E402
+from vggt4d_ros.model.window_grid import WindowGrid  # noqa: E402
 
 pytestmark = [
     pytest.mark.gpu,
@@ -126,3 +128,31 @@ def test_bf16_attention_with_missing_frames_uses_a_fused_kernel() -> None:
         query, key[:, :, :32], value[:, :, :32]
     )
     torch.testing.assert_close(found, expected, rtol=0.02, atol=0.02)
+
+
+def test_nothing_waits_for_the_gpu_before_the_heads() -> None:
+    engine, long = predictor("cuda", "bf16"), window(4, SIZES, missing=frozenset({(2, 1)}))
+    engine.predict(Window(long.sets[:3], 0))
+    grid = WindowGrid(Window(long.sets[1:], 1), 64, 16)
+    clock = StageClock(engine.device)
+
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        with torch.inference_mode():
+            engine.trunk.run(grid, (2,), "all", clock)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+    clock.wait()
+    assert clock.stages["cross_view"] > 0
+
+
+@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="one GPU")
+def test_the_second_gpu_says_what_the_first_says() -> None:
+    first, second = (predictor(f"cuda:{index}", "fp32") for index in (0, 1))
+
+    for shown in (window(3, SIZES, seed=seed) for seed in range(3)):
+        found, wanted = second.predict(shown), first.predict(shown)
+        for slot, frame in wanted.frames.items():
+            np.testing.assert_allclose(found.frames[slot].depth, frame.depth, rtol=1e-4)
+        assert all(value > 0 for value in found.stage_ms.values())

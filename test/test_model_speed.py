@@ -116,6 +116,29 @@ def test_fixed_shapes_give_the_same_and_never_change(monkeypatch: pytest.MonkeyP
     assert len(set(shapes)) == 2  # once larger, when a camera turned upright, and never smaller
 
 
+def test_fixed_shapes_have_a_mask_whether_or_not_a_step_is_whole(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """No mask, or one, would be two graphs: the second would be made when a camera drops."""
+    fixed, free = make(Speed(cross_view="step")), make(Speed(cross_view="step"))
+    fixed._known = {}
+    masks = []
+    plain = fixed.model.finish_views
+
+    def note(start: object, shape: object, valid: object, *rest: object) -> object:
+        masks.append(valid)
+        return plain(start, shape, valid, *rest)
+
+    monkeypatch.setattr(fixed.model, "finish_views", note)
+    for shown in list(stream(3))[:3]:
+        errors = largest_differences(fixed.predict(shown), free.predict(shown))
+        assert all(value < 1e-3 for value in errors.values()), (shown.index, errors)
+
+    assert len(masks) >= 5
+    assert any(bool(mask.all()) for mask in masks)
+    assert not all(bool(mask.all()) for mask in masks)
+
+
 @pytest.mark.slow
 def test_nothing_is_compiled_again_when_cameras_come_and_go() -> None:
     from torch._dynamo.testing import CompileCounter

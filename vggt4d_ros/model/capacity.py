@@ -10,16 +10,30 @@ from vggt4d_ros.model.config import ModelConfig
 from vggt4d_ros.model.grid import GridShape
 
 FLOAT = 4  # bytes of what stays float32: residual stream, taps, norms
+LIKENESSES = 5  # tables of all pairs of cells that are alive at once
 SPARE = 0.9  # of the free memory; the rest is for what an allocator cannot use
 UNKNOWN = 2**62  # a machine that does not say how much is free: nothing is held back
 MOST_STEPS = 64  # as window.length
 
 
 def free_memory(device: torch.device) -> int:
-    """Bytes that can still be used: of the device, or of the machine for a CPU."""
-    if device.type == "cuda":
-        held = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-        return torch.cuda.mem_get_info(device)[0] + held
+    """Bytes that can still be used: of the device, or of the machine for a CPU.
+
+    A Jetson's GPU shares the machine's memory, and what CUDA calls free there lacks all that the
+    system would give back, such as pages of files that were read.
+    """
+    if device.type != "cuda":
+        return _available()
+    held = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    free = torch.cuda.mem_get_info(device)[0]
+    if getattr(torch.cuda.get_device_properties(device), "is_integrated", False):
+        available = _available()
+        free = max(free, available if available < UNKNOWN else 0)
+    return free + held
+
+
+def _available() -> int:
+    """Bytes of the machine that nobody needs."""
     try:
         with open("/proc/meminfo", encoding="ascii") as file:
             for line in file:
@@ -53,6 +67,9 @@ def window_bytes(
     if config.encoder.kind == "stem":  # skip maps, kept
         areas = zip(config.encoder.channels, (4, 16, 64), strict=True)
         per_frame += sum(channels * pixels // area for channels, area in areas) * FLOAT
+    if config.pairs:  # likeness of each cell at 1/8 of a frame to each of the reference
+        cells = 4 * shape.height * shape.width
+        per_frame += LIKENESSES * cells * cells * FLOAT
     dense = shape.views * min(dense_steps, shape.steps)
     if config.dense.kind == "dpt":  # three maps of half the features at full resolution
         head = min(dense, chunk) * pixels * 3 * (config.dense.features // 2) * FLOAT

@@ -1,6 +1,6 @@
 # Copyright 2026 The vggt4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Tensors of a device to arrays, in one wait."""
+"""Tensors to a device without a wait, and from it to arrays in a single one."""
 
 from __future__ import annotations
 
@@ -12,6 +12,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 Arrays = dict[str, NDArray[np.float32]]
+
+
+def send(tensor: Tensor, device: torch.device) -> Tensor:
+    """A tensor of the CPU on the device; the host does not wait for what runs there.
+
+    From memory that is not pinned it would, and the device would then wait for the host. What is
+    pinned here is used again only after the copy, torch's allocator sees to that.
+    """
+    if device.type != "cuda":
+        return tensor.to(device)
+    return tensor.pin_memory().to(device, non_blocking=True)
 
 
 def fetch(groups: Sequence[Mapping[str, Tensor]]) -> list[Arrays]:

@@ -140,9 +140,8 @@ def _flow_maps(
 ) -> dict[str, Tensor]:
     """Flow in camera pixels and its confidence."""
     where = (0, field.steps.index(step), view)
-    scale = [1 / placement.scale_x, 1 / placement.scale_y]
-    flow = field.flow[where].permute(2, 0, 1)
+    u, v = field.flow[where].unbind(-1)
     return {
-        f"flow_{name}": flow * torch.tensor(scale, device=flow.device).view(2, 1, 1),
+        f"flow_{name}": torch.stack([u * (1 / placement.scale_x), v * (1 / placement.scale_y)]),
         f"flow_{name}_confidence": field.logits[where][None].sigmoid(),
     }

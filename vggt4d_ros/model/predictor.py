@@ -39,6 +39,7 @@ from vggt4d_ros.model.speed import (
     cast_heads,
     compile_stages,
     float32_products,
+    forget_compiled,
 )
 from vggt4d_ros.model.stage_clock import StageClock
 from vggt4d_ros.model.trunk import Trunk
@@ -46,6 +47,8 @@ from vggt4d_ros.model.vggt4d import VGGT4D, ModelOutput
 from vggt4d_ros.model.window_grid import WindowGrid
 
 DEFAULT_SPEED = Speed()
+# what torch's allocator on a CPU, CUDA itself and its libraries say
+_NO_MEMORY = ("can't allocate memory", "CUDA error: out of memory", "STATUS_ALLOC_FAILED")
 
 
 class Predictor:
@@ -93,7 +96,7 @@ class Predictor:
         self.head_precision = speed.head_precision
         cast_heads(model.eval().requires_grad_(False), speed.head_precision)
         self.model = cast_trunk(model, self.precision)
-        with _memory_errors(self.device):
+        with current_device(self.device), _memory_errors(self.device):
             # convolutions run faster with channels last, on a CPU and with a GPU's tensor cores
             self.model.to(device=self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
             self.warnings += quantize_trunk(self.model, speed.weights)
@@ -194,6 +197,8 @@ class Predictor:
         """Frees the device's memory; the predictor is of no use afterwards."""
         self.trunk.clear()
         self._loader.close()
+        if self._known is not None:
+            forget_compiled(self.model)
         self.model.to("meta")
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
@@ -225,6 +230,7 @@ class Predictor:
             torch.compiler.cudagraph_mark_step_begin()
         try:
             with (
+                current_device(self.device),
                 torch.inference_mode(),
                 float32_products(self.device, "fp32"),
                 _memory_errors(self.device),
@@ -242,6 +248,16 @@ def smaller_sizes(size: int, patch: int) -> tuple[int, ...]:
 
 
 @contextmanager
+def current_device(device: torch.device) -> Iterator[None]:
+    """Makes a GPU the one that streams and events are of, which is the first one otherwise."""
+    if device.type != "cuda":
+        yield
+        return
+    with torch.cuda.device(device):
+        yield
+
+
+@contextmanager
 def _memory_errors(device: torch.device) -> Iterator[None]:
     """Turns torch's memory errors into OutOfMemory, and lets go of what filled the memory."""
     try:
@@ -249,7 +265,7 @@ def _memory_errors(device: torch.device) -> Iterator[None]:
     except torch.cuda.OutOfMemoryError as error:
         cause: RuntimeError = error
     except RuntimeError as error:
-        if "can't allocate memory" not in str(error):
+        if not any(words in str(error) for words in _NO_MEMORY):
             raise
         cause = error
     else:

@@ -14,6 +14,7 @@ from torch import nn
 from vggt4d_ros.model.errors import EngineError
 from vggt4d_ros.model.vggt4d import VGGT4D
 
+MOST_SHAPES = 64  # that a stage is compiled for
 COMPILED = ("encode", "begin", "finish_views", "finish_steps", "apply_heads")
 
 
@@ -77,18 +78,34 @@ def float32_products(device: torch.device, precision: str) -> Iterator[None]:
     if device.type != "cuda":
         yield
         return
-    before = torch.get_float32_matmul_precision()
+    matmul, cudnn = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
     torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")
+    # not by cudnn.flags: what is not named there is turned off, cuDNN itself too
+    torch.backends.cudnn.allow_tf32 = precision == "tf32"
     try:
-        with torch.backends.cudnn.flags(allow_tf32=precision == "tf32"):
-            yield
+        yield
     finally:
-        torch.set_float32_matmul_precision(before)
+        torch.set_float32_matmul_precision(matmul)
+        torch.backends.cudnn.allow_tf32 = cudnn
 
 
 def compile_stages(model: VGGT4D, device: torch.device, backend: object = "inductor") -> None:
-    """Compiles each stage for the shapes it will see; on a GPU as CUDA graphs."""
+    """Compiles each stage for the shapes it will see; on a GPU as CUDA graphs.
+
+    Every grid of the deadline's ladder, with and without flow, is a shape of its own: torch would
+    give up after the eighth, without a word. What it allows is raised for the whole process.
+    """
+    limits = torch._dynamo.config
+    name = "recompile_limit" if hasattr(limits, "recompile_limit") else "cache_size_limit"
+    setattr(limits, name, max(getattr(limits, name), MOST_SHAPES))
     mode = "reduce-overhead" if device.type == "cuda" and backend == "inductor" else None
     for name in COMPILED:
         stage = torch.compile(getattr(model, name), dynamic=False, mode=mode, backend=backend)  # type: ignore[call-overload]
         setattr(model, name, stage)
+
+
+def forget_compiled(model: VGGT4D) -> None:
+    """Frees what ``compile_stages`` made: graphs and, on a GPU, the memory they hold."""
+    for name in COMPILED:
+        model.__dict__.pop(name, None)
+    torch.compiler.reset()

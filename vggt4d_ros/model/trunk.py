@@ -134,7 +134,9 @@ class Trunk:
         def make(part: list[tuple[object, ...]]) -> list[Tensor]:
             at = index[part[0]]
             within = pick(start, at * shape.views, shape.views)
-            mask = None if valid is None or bool(None not in part[0]) else valid[:, at : at + 1]
+            mask = None if valid is None else valid[:, at : at + 1]
+            if None not in part[0] and not grid.is_fixed:
+                mask = None  # whatever the other steps lack, a whole step gives the same bits
             return self.model.finish_views(within, shape, mask)
 
         made = self._steps.take(list(names.values()), 1, make)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from vggt4d_ros.datatypes import DecodeError, Frame, Window
 from vggt4d_ros.model.batch_cache import blank, join
+from vggt4d_ros.model.fetch import send
 from vggt4d_ros.model.grid import GridShape
 from vggt4d_ros.model.preprocess import Placement, fitted_size, place
 
@@ -71,8 +72,8 @@ class WindowGrid:
         used = [step for step, _ in fitted]
         self.steps = list(range(min(used), max(used) + 1)) if used else []
         self.views = sorted({view for _, view in fitted})
-        self._fixed = known is not None
-        if self._fixed:
+        self.is_fixed = known is not None  # shapes do not depend on which frames are there
+        if self.is_fixed:
             self.steps, self.views = list(range(steps)), list(range(views))
 
     @property
@@ -93,9 +94,9 @@ class WindowGrid:
     def mask(self, device: torch.device) -> Tensor | None:
         """(1, T', V') bool; None where every slot holds an image, unless shapes are fixed."""
         valid = [[(step, view) in self.frames for view in self.views] for step in self.steps]
-        if all(map(all, valid)) and not self._fixed:
+        if all(map(all, valid)) and not self.is_fixed:
             return None
-        return torch.tensor([valid], device=device)
+        return send(torch.tensor([valid]), device)
 
     def assemble(self, values: dict[Slot, V], steps: list[int] | None = None) -> V:
         """What was made of each frame (batches of one) as one batch, zeros for missing frames.
