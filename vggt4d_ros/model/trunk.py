@@ -17,12 +17,13 @@ from torch import Tensor
 
 from vggt4d_ros.datatypes import Frame
 from vggt4d_ros.model.batch_cache import BatchCache, filled, join, pick
+from vggt4d_ros.model.branches import Start, Taps
 from vggt4d_ros.model.encoder import Encoded
 from vggt4d_ros.model.grid import GridShape
 from vggt4d_ros.model.loader import FrameLoader
 from vggt4d_ros.model.preprocess import Placement
 from vggt4d_ros.model.stage_clock import StageClock
-from vggt4d_ros.model.vggt4d import VGGT4D, Start, Taps
+from vggt4d_ros.model.vggt4d import VGGT4D
 from vggt4d_ros.model.window_grid import Slot, WindowGrid
 
 Key = tuple[Frame, Placement]
