@@ -49,7 +49,7 @@ TEST_ONLY = {"catkin_pkg", "transforms3d", "cv_bridge", "tf_transformations", "s
 
 # A module may import its own layer and those below; what is not named here is at the top.
 LAYERS = (
-    {"datatypes", "config", "options"},
+    {"datatypes", "config", "config_sections", "options"},
     {"stream", "model", "geometry"},
     {"processor", "products", "messages", "data", "ros", "evaluation", "train", "demo"},
 )
