@@ -51,8 +51,10 @@ def quantize_trunk(model: VGGT4D, weights: str) -> tuple[str, ...]:
 
 def _torchao() -> tuple[Any, object]:
     """``quantize_`` and the configuration for it."""
-    # it says how it registered itself with torch, which nobody asked for
-    logging.getLogger("torch.utils._pytree").setLevel(logging.ERROR)
+    # on import it has torch warn of how it registers itself, which no user can change
+    log = logging.getLogger("torch.utils._pytree")
+    level = log.level
+    log.setLevel(logging.ERROR)
     try:
         quantization = import_module("torchao.quantization")
         # else it changes options of the compiler for the whole process
@@ -66,4 +68,6 @@ def _torchao() -> tuple[Any, object]:
         raise EngineError(
             f"model.weights: int8 does not work with the torchao that is installed: {error}"
         ) from error
+    finally:
+        log.setLevel(level)
     return quantization.quantize_, config
