@@ -97,15 +97,19 @@ class CameraInput(SimpleFilter):
             event_callbacks=NO_SUBSCRIPTION_EVENTS,
         )
         self.subscriber.registerCallback(self._on_image)
-        self.info_subscription = node.create_subscription(
-            CameraInfo,
-            topics.info,
-            self._on_info,
-            sensor_qos(),
-            raw=True,
-            qos_overriding_options=OVERRIDABLE,
-            event_callbacks=NO_SUBSCRIPTION_EVENTS,
-        )
+        try:
+            self.info_subscription = node.create_subscription(
+                CameraInfo,
+                topics.info,
+                self._on_info,
+                sensor_qos(),
+                raw=True,
+                qos_overriding_options=OVERRIDABLE,
+                event_callbacks=NO_SUBSCRIPTION_EVENTS,
+            )
+        except BaseException:
+            node.destroy_subscription(self.subscriber.sub)
+            raise
 
     @property
     def info_state(self) -> str:

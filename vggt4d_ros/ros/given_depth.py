@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from rclpy.node import Node
+from rclpy.subscription import Subscription
 from sensor_msgs.msg import Image
 
 from vggt4d_ros.config import Config, depth_topics
@@ -50,19 +51,25 @@ class GivenDepthInput:
         self._lock = threading.Lock()
         self._images: dict[int, deque[_Heard]] = {}
         self.refused: Counter[str] = Counter()  # images that are no depth, by reason
-        self._subscriptions = []
-        for camera, topic in depth_topics(config).items():
-            view = config.cameras.names.index(camera)
-            self._images[view] = deque(maxlen=_KEPT)
-            subscription = node.create_subscription(
-                Image,
-                topic,
-                partial(self._on_image, view),
-                sensor_qos(5),
-                qos_overriding_options=OVERRIDABLE,
-                event_callbacks=NO_SUBSCRIPTION_EVENTS,
-            )
-            self._subscriptions.append(subscription)
+        self._subscriptions: list[Subscription] = []
+        try:
+            for camera, topic in depth_topics(config).items():
+                self._subscribe(config.cameras.names.index(camera), topic)
+        except BaseException:
+            self.close()
+            raise
+
+    def _subscribe(self, view: int, topic: str) -> None:
+        self._images[view] = deque(maxlen=_KEPT)
+        subscription = self._node.create_subscription(
+            Image,
+            topic,
+            partial(self._on_image, view),
+            sensor_qos(5),
+            qos_overriding_options=OVERRIDABLE,
+            event_callbacks=NO_SUBSCRIPTION_EVENTS,
+        )
+        self._subscriptions.append(subscription)
 
     def _on_image(self, view: int, message: Image) -> None:
         with self._lock:

@@ -113,6 +113,7 @@ class Vggt4dNode(LifecycleNode):
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Loads the network and makes the publishers."""
         with ExitStack() as undo:
+            undo.callback(setattr, self, "_configured", None)
             try:
                 self._set_config(params.read(self))
                 self._configured = self._configure(undo)
@@ -155,7 +156,9 @@ class Vggt4dNode(LifecycleNode):
         if self.config.geometry.motion_source != "none":
             motion = MotionInput(self, self.config, tree)
             undo.callback(motion.close)
-        return _Configured(engine, Outputs(self, names), tree, motion)
+        outputs = Outputs(self, names)
+        undo.callback(outputs.close)
+        return _Configured(engine, outputs, tree, motion)
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Subscribes to the cameras and starts the worker."""

@@ -42,9 +42,13 @@ class Outputs:
         self._messages = WindowMessages(ENCODER, self)
         self._memory = MessageMemory()
         self._publishers: dict[tuple[str, int], LifecyclePublisher] = {}
-        for topic in TOPICS:
-            for view, camera in enumerate(cameras if topic.per_camera else [""]):
-                self._publishers[topic.key, view] = self._create(topic, camera)
+        try:
+            for topic in TOPICS:
+                for view, camera in enumerate(cameras if topic.per_camera else [""]):
+                    self._publishers[topic.key, view] = self._create(topic, camera)
+        except BaseException:
+            self.close()
+            raise
         self.lazy = True  # skip what nobody listens to
         self._listened: set[tuple[str, int]] = set()
         self._looked = 0.0  # time.monotonic() of the last count

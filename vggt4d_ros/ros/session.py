@@ -82,6 +82,7 @@ class Session:
         self._on_fatal = on_fatal
         self._frames = FrameNames("", "")
         self._result: tuple[Processed, FrameNames] | None = None  # the newest, for save_cloud
+        self._reset_epoch = 0  # of the pipeline at the newest reset
         self._memory = MemoryMeter()
         self._status_sent = time.monotonic()
         self.last_status: WindowStatus | None = None
@@ -116,8 +117,8 @@ class Session:
         config = self._config
         for index, topics in enumerate(camera_topics(config)):
             camera = CameraInput(self._node, index, topics, config, self.pipeline)
-            camera.registerCallback(self._on_frame)
             self.cameras.append(camera)
+            camera.registerCallback(self._on_frame)
         self.given_depth = GivenDepthInput(self._node, config)
         self._watch = NoDataWatch(self._node, self.cameras, self.pipeline, config.window.length)
         # deadlines and reports go by time that passes also when a simulated clock stands still
@@ -185,7 +186,7 @@ class Session:
     def reset(self) -> None:
         """Forgets what came before: the next window begins a new trajectory."""
         self.pipeline.reset("reset")
-        self._result = None
+        self._reset_epoch = self.pipeline.epoch
 
     def save_cloud(self, path: str) -> SavedCloud:
         """Writes the newest merged cloud.
@@ -193,7 +194,8 @@ class Session:
         Raises:
             ServiceError: there is none, or the file cannot be written.
         """
-        if self._result is None:
+        # a window that was being worked on during a reset is of the trajectory before
+        if self._result is None or self._result[0].window.epoch < self._reset_epoch:
             raise ServiceError(
                 "there is no window yet"
                 if self._is_wanted()

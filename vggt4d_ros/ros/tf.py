@@ -44,9 +44,13 @@ class FrameTree:
         self._listener = WatchingListener(self._buffer, node)
         self._publisher = None
         if config.mode != "none":
-            self._publisher = node.create_publisher(
-                TFMessage, "/tf", QoSProfile(depth=100), qos_overriding_options=OVERRIDABLE
-            )
+            try:
+                self._publisher = node.create_publisher(
+                    TFMessage, "/tf", QoSProfile(depth=100), qos_overriding_options=OVERRIDABLE
+                )
+            except BaseException:
+                self._listener.unregister()
+                raise
         self._static_mounts: dict[str, tuple[int, Array]] = {}  # frame -> (version, base_from_cam)
         self.warnings: tuple[str, ...] = ()
         self.waited_s = 0.0  # so far, for transforms that are late

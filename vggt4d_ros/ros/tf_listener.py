@@ -30,7 +30,13 @@ class WatchingListener(TransformListener):
         self.static_messages = 0  # on /tf_static so far
         # told of all transforms and whether they are static, on the executor's thread
         self.observer: Callable[[Sequence[TransformStamped], bool], None] | None = None
-        super().__init__(buffer, node)
+        try:
+            super().__init__(buffer, node)
+        except BaseException:
+            for name in ("tf_sub", "tf_static_sub"):  # those that there are already
+                if hasattr(self, name):
+                    node.destroy_subscription(getattr(self, name))
+            raise
 
     def remember_own(self, transform: TransformStamped) -> None:
         """Says that this transform is ours, before it is published."""
