@@ -46,6 +46,10 @@ def test_every_default_is_allowed_and_described(leaf: object) -> None:
         ({"cameras.names": ["a"], "geometry.camera_height_of": "b"}, "'b', not one of"),
         ({"cameras.names": ["a"], "geometry.depth_topics": ["b=depth"]}, "names 'b', not one of"),
         ({"cameras.names": ["a"], "geometry.depth_topics": ["depth"]}, "must be camera=topic"),
+        (
+            {"cameras.names": ["a"], "geometry.depth_topics": ["a=near", "a=far"]},
+            "gives 'a' two topics, near and far",
+        ),
     ],
 )
 def test_a_wrong_value_is_named_with_what_is_allowed(values: dict[str, object], words: str) -> None:

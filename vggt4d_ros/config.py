@@ -155,10 +155,14 @@ def depth_topics(config: Config) -> dict[str, str]:
     Raises:
         ConfigError: an entry is not of the form camera=topic.
     """
-    found = {}
+    found: dict[str, str] = {}
     for entry in config.geometry.depth_topics:
         camera, _, topic = entry.partition("=")
         if not camera or not topic:
             raise ConfigError(f"geometry.depth_topics: {entry!r} must be camera=topic")
+        if camera in found:
+            raise ConfigError(
+                f"geometry.depth_topics gives {camera!r} two topics, {found[camera]} and {topic}"
+            )
         found[camera] = topic
     return found
