@@ -161,3 +161,18 @@ def test_output_that_the_recorder_cannot_take_is_given_up():
 def test_listener_without_the_node_it_hears_is_refused():
     with pytest.raises(ValueError, match="whose outputs /recorder must hear is not given"):
         Awaited(1, "/recorder")
+
+
+@pytest.mark.parametrize("name", ["/bad name", "/1st", "/a//b", "/cam-era", "/", "/robot/1/node"])
+def test_what_cannot_be_a_node_is_refused_in_one_line(name: str) -> None:
+    for listener, speaker in ((name, "/vggt4d"), ("/recorder", name)):
+        with pytest.raises(ValueError, match="is no full name of a node") as refused:
+            Awaited(0, listener, speaker)
+
+        assert repr(name) in str(refused.value)
+        assert "\n" not in str(refused.value)
+
+
+def test_full_names_of_nodes_are_taken() -> None:
+    for name in ("/vggt4d", "/robot_1/vggt4d", "/a/b/c"):
+        assert Awaited(0, name, name).anybody

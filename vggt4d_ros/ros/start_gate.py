@@ -7,8 +7,11 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from rclpy.exceptions import InvalidNamespaceException, InvalidNodeNameException
 from rclpy.node import Node, NodeNameNonExistentError
 from rclpy.publisher import Publisher
+from rclpy.validate_namespace import validate_namespace
+from rclpy.validate_node_name import validate_node_name
 
 # How long nothing may change before the start. Writer and reader learn of each other one after
 # the other, and a node's topics become known one by one.
@@ -31,6 +34,14 @@ class Awaited:
     def __post_init__(self) -> None:
         if self.listener and not self.speaker:
             raise ValueError(f"the node whose outputs {self.listener} must hear is not given")
+        for full_name in filter(None, (self.listener, self.speaker)):
+            name, space = _split(full_name)
+            try:
+                validate_node_name(name)
+                validate_namespace(space)
+            except (InvalidNodeNameException, InvalidNamespaceException) as error:
+                reason = str(error).partition("\n")[0].rstrip(":")
+                raise ValueError(f"{full_name!r} is no full name of a node: {reason}") from error
 
     @property
     def anybody(self) -> bool:
