@@ -15,6 +15,7 @@ pytest.importorskip("vggt4d_ros.msg", reason="the package is not built")
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from diagnostic_updater import DiagnosticStatusWrapper
 from geometry_msgs.msg import TransformStamped
 from nav_msgs.msg import Odometry
 from rclpy.qos import QoSProfile, ReliabilityPolicy
@@ -34,9 +35,10 @@ from ros_graph import (
 from sensor_msgs.msg import Image
 from tf2_msgs.msg import TFMessage
 from tf2_ros import TransformListener
+from vggt4d_ros.msg import WindowStatus
 
 from vggt4d_ros.datatypes import Rig
-from vggt4d_ros.ros import no_data
+from vggt4d_ros.ros import diagnostics, no_data
 from vggt4d_ros.ros.rig_report import rig_report
 from vggt4d_ros.ros.tf_listener import WatchingListener
 
@@ -159,6 +161,34 @@ def test_only_cameras_that_sent_something_lack_extrinsics() -> None:
 
     assert report.missing == ("left",)
     assert report.warnings == ("TF does not say where left is on base_link",)
+
+
+@pytest.mark.parametrize(
+    ("said", "level"),
+    [
+        ("deadline 0.1 s: 2 time steps, one window in 3, 0.090 s each", DiagnosticStatus.OK),
+        (
+            "deadline 0.1 s: 1 time steps, every window, 0.300 s each; the target is out of reach",
+            DiagnosticStatus.WARN,
+        ),
+        ("", DiagnosticStatus.OK),
+    ],
+)
+def test_windows_warn_of_a_target_out_of_reach(
+    said: str, level: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = {}
+    updater = SimpleNamespace(setHardwareID=lambda name: None, add=rows.__setitem__)
+    monkeypatch.setattr(diagnostics, "Updater", lambda node: updater)
+    last = WindowStatus(warnings=["another matter", said] if said else [])
+    session = SimpleNamespace(last_status=last)
+    told = diagnostics.Diagnostics(None, "camera rig", lambda: session)
+    told.note_window()
+
+    row = rows["windows"](DiagnosticStatusWrapper())
+
+    assert row.level == level
+    assert (row.message == said) == (level == DiagnosticStatus.WARN)
 
 
 def test_own_transforms_may_be_added_while_others_are_compared(

@@ -15,6 +15,7 @@ from rclpy.node import Node
 
 from vggt4d_ros.msg import WindowStatus
 from vggt4d_ros.ros.session import Session
+from vggt4d_ros.stream.deadline import OUT_OF_REACH
 
 _SCALE_SOURCES = {
     WindowStatus.SCALE_NONE: "none",
@@ -101,13 +102,15 @@ class Diagnostics:
         status.add("frames used", str(last.frames_used))
         for drop in last.frames_dropped:
             status.add(f"dropped {drop.name}", str(drop.count))
-        for text in last.warnings:
-            if text.startswith("deadline"):
-                status.add("deadline", text)
+        deadline = next((text for text in last.warnings if text.startswith("deadline")), "")
+        if deadline:
+            status.add("deadline", deadline)
         status.add("memory", f"{last.memory / 2**20:.0f} MiB")
         status.add("GPU memory", f"{last.gpu_memory / 2**20:.0f} MiB")
         if age > max(_STALE_SECONDS, 3.0 / rate if rate else 0.0):
             status.summary(DiagnosticStatus.WARN, f"no window for {age:.1f} s")
+        elif OUT_OF_REACH in deadline:
+            status.summary(DiagnosticStatus.WARN, deadline)
         else:
             status.summary(DiagnosticStatus.OK, f"{rate:.2f} windows/s")
         return status

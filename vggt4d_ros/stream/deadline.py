@@ -25,6 +25,7 @@ MAX_PATIENCE = 512
 OVERRUNS = 2  # windows in a row that miss the target before a cheaper rung is taken
 PAUSE = 4.0  # so many times the usual time between windows is no slower camera, if it is but once
 PER_WINDOW = 1.0  # cost that does not grow with the window (encoder, heads), in time steps
+OUT_OF_REACH = "the target is out of reach"  # how a plan that misses it ends
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +181,7 @@ class DeadlineControl:
         size = f" of {plan.rung.image_size} px" if plan.rung.image_size else ""
         every = "every window" if plan.stride == 1 else f"one window in {plan.stride}"
         cost = "" if self._costs is None else f", {self._costs[self._level]:.3f} s each"
-        missed = "" if plan.meets_target else "; the target is out of reach"
+        missed = "" if plan.meets_target else f"; {OUT_OF_REACH}"
         return (
             f"deadline {' and '.join(targets)}: {plan.rung.steps} time steps{size}, {every}{cost}"
             f"{missed}"
