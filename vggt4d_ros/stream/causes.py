@@ -10,8 +10,8 @@ from vggt4d_ros.stream.ledger import STREAM_CAUSES
 INPUT_CAUSES: dict[str, str] = {
     "unknown_encoding": "neither the table of encodings nor cv_bridge knows it",
     "bad_size": "width, height and step cannot be those of an image",
-    "short_data": "there is less data than height x step",
-    "corrupt_data": "a compressed image is truncated or no image",
+    "short_data": "the message ends too early, or there is less data than height x step",
+    "corrupt_data": "a compressed image is truncated or no image, or the message is no CDR",
     "size_changed": "its size is not that of the camera's newest image",
     "no_camera_info": "no usable CameraInfo has come (cameras.require_info)",
     "camera_info_mismatch": "the CameraInfo is for an image of another shape",
