@@ -360,14 +360,19 @@ def test_onnx_file_says_the_same_with_a_missing_frame(flat: Path, tmp_path: Path
     assert main(["export", str(tmp_path / "small.onnx"), *options]) == 0
 
 
+@pytest.mark.parametrize("off", [1.0, float("nan")])
 def test_export_that_differs_fails(
-    saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    saved: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    off: float,
 ) -> None:
     from vggt4d_ros.model import export
 
     monkeypatch.setattr(export, "export", lambda model, inputs: None)
     monkeypatch.setattr(
-        export, "write", lambda *args: lambda inputs: [x + 1 for x in expected(inputs)]
+        export, "write", lambda *args: lambda inputs: [x + off for x in expected(inputs)]
     )
     model = checkpoint.load(saved)
 

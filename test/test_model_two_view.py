@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 from torch import Tensor
@@ -230,3 +232,26 @@ def test_cameras_around_a_common_target_are_told_apart_from_one_that_stays() -> 
     # a prior that holds back long shifts as it does short ones gives 30 degrees
     assert degrees(found.rotation, rotation).max() < 1.0
     torch.testing.assert_close(found.shift, shift.expand(PAIRS, 3), atol=0.1, rtol=0)
+
+
+def test_exported_error_is_finite_where_nothing_moves(tmp_path: Path) -> None:
+    onnxruntime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+
+    class Linearise(torch.nn.Module):
+        def forward(self, moved: Tensor, shift: Tensor, target: Tensor) -> Tensor:
+            error, _, _ = two_view._linearise(moved, shift, target, moved[..., 2], 0.1)
+            return error
+
+    moved = torch.rand(2, 5, 3) + 1
+    inputs = (moved, torch.zeros(2, 3), moved[..., :2])
+    program = torch.export.export(Linearise(), inputs)
+    # the exporter's rewriting drops an addition of less than 1e-8: no quotient may lean on one
+    path = str(tmp_path / "error.onnx")
+    torch.onnx.export(program, (), path, dynamo=True, opset_version=18, verbose=False)
+
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    names = [item.name for item in session.get_inputs()]
+    found = session.run(None, dict(zip(names, (x.numpy() for x in inputs), strict=True)))[0]
+
+    torch.testing.assert_close(torch.from_numpy(found), Linearise()(*inputs))

@@ -193,7 +193,7 @@ def _places(logits: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
     near = ((cells[0] - column[..., None]).abs() < 1.5) & ((cells[1] - row[..., None]).abs() < 1.5)
     close = torch.where(near, probability, 0.0)
     sure = close.sum(-1)
-    return close @ cells.T / (sure[..., None] + 1e-9), sure
+    return close @ cells.T / sure[..., None].clamp(min=1e-9), sure
 
 
 def _normalised(cells: Tensor, tangents: Tensor, size: tuple[int, int]) -> Tensor:

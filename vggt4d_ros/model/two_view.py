@@ -263,7 +263,7 @@ def _linearise(
     along = (place * shift[:, None, 2:] - shift[:, None, :2]) * inverse[..., None]
     power = along.square().sum(-1, keepdim=True)
     spread = PLACE_NOISE / (PLACE_NOISE**2 + DEPTH_NOISE**2 * power).sqrt()
-    along = along * ((1 - spread) / (power + 1e-9))  # times itself: what is taken away
+    along = along * ((1 - spread) / power.clamp(min=1e-9))  # times itself: what is taken away
     unit = (place * shift[:, None, 2:] - shift[:, None, :2]) * inverse[..., None]
     error = error - along * (unit * error).sum(-1, keepdim=True)
     jacobian = _jacobian(moved, inverse)
