@@ -6,6 +6,9 @@ An option of the compact network (``ModelConfig.pairs``), in neither the paper n
 small network that has seen little learns to recognise the same place in two images long before it
 learns to tell a pose from tokens. Every frame is compared with the window's reference frame; the
 reference with the first other frame that is there.
+
+With ``ModelConfig.mutual``, which older checkpoints lack, a match counts only where it leads back,
+cells may tell that they are hidden, the field of view is corrected, and the fit has several starts.
 """
 
 from __future__ import annotations
