@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import signal
 import sys
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -415,7 +416,10 @@ def test_mismatched_qos_is_named_in_the_report(tmp_path: Path) -> None:
             wait_until(lambda: "no window for" in run.output(), spin, 30, "report")
             log = run.output()
 
-    assert "/driver does not match" in log
+    # Fast DDS 3 tells of publishers first and of their nodes seconds later
+    late = "(its node is not known yet) does not match" in log
+    early_distribution = os.environ.get("ROS_DISTRO") in ("humble", "jazzy")
+    assert "/driver does not match" in log or (late and not early_distribution), log
     assert "reliab" in log.lower()
 
 

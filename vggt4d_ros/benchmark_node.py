@@ -90,6 +90,7 @@ def _environment(rmw: str) -> dict[str, str]:
         "ROS_DOMAIN_ID": str(random.SystemRandom().randint(10, 99)),
         "RMW_IMPLEMENTATION": _RMW[rmw],
         "FASTRTPS_DEFAULT_PROFILES_FILE": str(dds / "fastdds.xml"),
+        "FASTDDS_DEFAULT_PROFILES_FILE": str(dds / "fastdds.xml"),
         "CYCLONEDDS_URI": f"file://{dds / 'cyclonedds.xml'}",
         "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
     }

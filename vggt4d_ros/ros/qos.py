@@ -15,6 +15,7 @@ from rclpy.qos import (
     qos_check_compatible,
 )
 from rclpy.qos_overriding_options import QoSOverridingOptions
+from rclpy.topic_endpoint_info import TopicEndpointInfo
 
 try:
     from rclpy.event_handler import PublisherEventCallbacks, SubscriptionEventCallbacks
@@ -54,12 +55,18 @@ def output_qos(*, latched: bool = False) -> QoSProfile:
     )
 
 
+def _name(info: TopicEndpointInfo) -> str:
+    """The node of a publisher; discovery tells of the publisher first."""
+    if "_UNKNOWN_" in info.node_name:
+        return "(its node is not known yet)"
+    return f"{info.node_namespace.rstrip('/')}/{info.node_name}"
+
+
 def mismatches(node: Node, topic: str, qos: QoSProfile) -> list[str]:
     """One line for each publisher of ``topic`` that a subscription with ``qos`` does not match."""
     lines = []
     for info in node.get_publishers_info_by_topic(topic):
         compatibility, reason = qos_check_compatible(info.qos_profile, qos)
         if compatibility == QoSCompatibility.ERROR:
-            name = f"{info.node_namespace.rstrip('/')}/{info.node_name}"
-            lines.append(f"QoS of publisher {name} does not match: {reason.strip()}")
+            lines.append(f"QoS of publisher {_name(info)} does not match: {reason.strip()}")
     return lines
