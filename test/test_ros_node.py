@@ -4,9 +4,9 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
