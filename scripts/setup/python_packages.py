@@ -32,7 +32,7 @@ PYPROJECT = Path(__file__).parents[2] / "pyproject.toml"
 TORCH_CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 PROBE_TIMEOUT_S = 5.0
 FOR_USE = ("eval", "download", "dev")
-FOR_TESTS = ("fleet", "rerun", "train", "browser")
+FOR_TESTS = ("fleet", "rerun", "train", "int8", "browser")
 
 
 def main() -> int:
