@@ -31,7 +31,7 @@ CONFIGS = {
     "serial": small_compact(arrangement="serial"),
     "unified": small_compact(arrangement="unified"),
     "spatial": small_compact(arrangement="spatial"),
-    "pairs": small_compact(pairs=True),
+    "pairs": small_compact(pairs=True, mutual=True),
 }
 
 
