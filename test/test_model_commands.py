@@ -360,6 +360,21 @@ def test_onnx_file_says_the_same_with_a_missing_frame(flat: Path, tmp_path: Path
     assert main(["export", str(tmp_path / "small.onnx"), *options]) == 0
 
 
+def test_export_is_checked_on_a_picture_that_moves() -> None:
+    from vggt4d_ros.model.export import STEP_PIXELS, VIEW_PIXELS, example
+
+    model = lively(small_compact())
+    images, valid = example(model, (2, 2), (64, 80), mask=True)
+
+    step, view = images[0, 1, 0], images[0, 0, 1]
+    first = images[0, 0, 0]
+    assert images.shape == (1, 2, 2, 3, 64, 80)
+    torch.testing.assert_close(step[:, :-2, :-2], first[:, STEP_PIXELS:, STEP_PIXELS:])
+    torch.testing.assert_close(view[:, :-8, :-8], first[:, VIEW_PIXELS:, VIEW_PIXELS:])
+    assert valid.sum() == 3
+    assert not torch.equal(example(model, (2, 2), (64, 80), mask=True, seed=1)[0], images)
+
+
 @pytest.mark.parametrize("off", [1.0, float("nan")])
 def test_export_that_differs_fails(
     saved: Path,
