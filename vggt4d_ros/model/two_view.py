@@ -19,6 +19,7 @@ NEAREST = 0.05  # a point nearer than this to the second camera's plane is not u
 # widths of the robust weight, from the first iteration to the last
 RAY_WIDTHS = (0.6, 0.4, 0.25, 0.15, 0.1)  # about radians
 POINT_WIDTHS = (0.15, 0.1, 0.06, 0.04, 0.03, 0.03)  # normalised image units
+PART = 3  # one point in this many tells which start is best
 SHIFT_WIDTHS = (float("inf"), 0.8, 0.5, 0.3)  # of the same, of a shift with a given turn
 # what keeps a motion that the matches do not tell near the start: share of the weights' sum
 TURN_PRIOR = 1e-4
@@ -189,26 +190,24 @@ def fit_motion_from(
     """The motion that most of the weight agrees on, of those fitted from starts (K, N, 3, 3).
 
     The first start has no shift, the others the one that goes with their rotation: cameras around
-    a common target turn and move so that little changes in the image.
+    a common target turn and move so that little changes in the image. Which start is best shows on
+    a part of the points; only from there the motion is fitted to all.
     """
     count, pairs = starts.shape[:2]
+    part = slice(None, None, PART)
 
     def tile(values: Tensor, times: int) -> Tensor:
-        return values.expand(times, *values.shape).flatten(0, 1)
+        return values[:, part].expand(times, pairs, -1, *values.shape[2:]).flatten(0, 1)
 
-    few, more = count - 1, starts[1:].flatten(0, 1)
-    shift = fit_shift(tile(points, few), tile(target, few), tile(weight, few), more)
+    few, flat = count - 1, starts.flatten(0, 1)
+    shift = fit_shift(tile(points, few), tile(target, few), tile(weight, few), flat[pairs:])
+    shift = torch.cat([torch.zeros_like(points[:, 0]), shift])
     every = fit_motion(
-        tile(points, count),
-        tile(target, count),
-        tile(weight, count),
-        starts.flatten(0, 1),
-        sights,
-        torch.cat([torch.zeros_like(points[:, 0]), shift]),
+        tile(points, count), tile(target, count), tile(weight, count), flat, sights, shift
     )
     best = every.inliers.unflatten(0, (count, pairs)).argmax(0)  # the first of equals
     row = best * pairs + torch.arange(pairs, device=best.device)
-    return Motion(*(values[row] for values in every))
+    return fit_motion(points, target, weight, flat[row], sights, shift[row])
 
 
 def triangulate(
