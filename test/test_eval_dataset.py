@@ -129,8 +129,8 @@ def test_a_camera_that_lacks_a_frame_leaves_its_slot_empty():
 class Mover(NullPredictor):
     """The engine without a network, with flow of (3, 4) pixels less one, and a mask."""
 
-    def predict(self, window: Window, dense_steps=None, *, points: bool = False) -> Prediction:
-        found = super().predict(window, dense_steps, points=points)
+    def predict(self, window: Window, dense_steps=None, **asked) -> Prediction:
+        found = super().predict(window, dense_steps, **asked)
         off = FLOW + np.array([1.0, 0.0], np.float32)
         mask = np.zeros((HEIGHT, WIDTH), np.float32)
         frames: dict[tuple[int, int], FramePrediction] = {
@@ -208,8 +208,8 @@ def test_a_damaged_file_of_a_data_set_ends_the_run_in_one_line():
 class Turner(NullPredictor):
     """The engine without a network, its second camera turned by 3 degrees about its y axis."""
 
-    def predict(self, window: Window, dense_steps=None, *, points: bool = False) -> Prediction:
-        found = super().predict(window, dense_steps, points=points)
+    def predict(self, window: Window, dense_steps=None, **asked) -> Prediction:
+        found = super().predict(window, dense_steps, **asked)
         poses = found.cam_from_world.copy()
         turn = np.eye(4)
         turn[:3, :3] = Rotation.from_euler("y", 3.0, degrees=True).as_matrix()

@@ -187,7 +187,7 @@ class Oracle:
     def __init__(self, known: KnownWindow) -> None:
         self._known = known
 
-    def predict(self, window: Window, dense_steps: range) -> Prediction:
+    def predict(self, window: Window, dense_steps: range, **asked: object) -> Prediction:
         truth = self._known.truth
         cam_from_world = np.tile(np.eye(4), (*window.shape, 1, 1))
         intrinsics = np.zeros((*window.shape, 3, 3))

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -130,9 +131,9 @@ class Blind(NullPredictor):
     """Stands in for a network that predicts no usable field of view."""
 
     def predict(
-        self, window: Window, dense_steps: Sequence[int] | None = None, *, points: bool = False
+        self, window: Window, dense_steps: Sequence[int] | None = None, **asked: Any
     ) -> Prediction:
-        found = super().predict(window, dense_steps, points=points)
+        found = super().predict(window, dense_steps, **asked)
         return replace(found, intrinsics=np.full_like(found.intrinsics, np.nan))
 
 
@@ -153,12 +154,12 @@ class SmallMemory(NullPredictor):
     asked: list[int]
 
     def predict(
-        self, window: Window, dense_steps: Sequence[int] | None = None, *, points: bool = False
+        self, window: Window, dense_steps: Sequence[int] | None = None, **asked: Any
     ) -> Prediction:
         self.asked.append(window.shape[0])
         if window.shape[0] > self.fits:
             raise OutOfMemory("no room")
-        return super().predict(window, dense_steps, points=points)
+        return super().predict(window, dense_steps, **asked)
 
 
 def small_memory(fits: int) -> SmallMemory:

@@ -29,7 +29,7 @@ class Exact(NullPredictor):
     drive: AnalyticDrive
 
     def predict(
-        self, window: Window, dense_steps: Sequence[int] | None = None, *, points: bool = False
+        self, window: Window, dense_steps: Sequence[int] | None = None, **asked: object
     ) -> Prediction:
         return self.drive.predict(NEWEST, resolve_steps(dense_steps, window.shape[0]))
 

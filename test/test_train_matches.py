@@ -159,6 +159,8 @@ def test_every_kind_of_pair_has_its_part_in_the_loss(rig: Targets) -> None:
         cues=torch.zeros(count, frames, 3, 8, 12),
         partner=torch.zeros(count, cells, cells + 1, requires_grad=True),
         features=torch.randn(count, frames, 5, cells, requires_grad=True),
+        unseen=torch.zeros(count, frames, cells),
+        field_of_view=torch.ones(count, frames, 2),
     )
 
     pair_loss(pairs, rig).backward()

@@ -106,6 +106,11 @@ class EngineConfig:
         minimum=0,
         maximum=2072,
     )
+    use_camera_info: bool = option(
+        True,
+        "Whether a network that compares frames (compact) takes the fields of view of calibrated "
+        "cameras for its own; false: it works with what it sees. Others never take them",
+    )
     head_precision: str = option(
         "fp32",
         "Number format of the dense heads; fp32: as the release; tf32: products rounded on a GPU; "

@@ -177,6 +177,18 @@ class FramePrediction:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class ViewMatches:
+    """Points that two cameras both see at one time step, N of them."""
+
+    step: int
+    views: tuple[int, int]
+    first: Array  # (N, 2) pixels (u, v) of the first view's own image
+    second: Array  # (N, 2) likewise of the second's
+    weight: Array  # (N,) probability of being the same point
+    noise_px: float  # standard deviation of ``second``
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Prediction:
     """What the network says of one window. The world is the camera of the first valid frame."""
 
@@ -186,6 +198,7 @@ class Prediction:
     frames: dict[tuple[int, int], FramePrediction]  # (step, view) -> dense outputs, where asked
     invalid_reasons: dict[tuple[int, int], str] = field(default_factory=dict)
     stage_ms: dict[str, float] = field(default_factory=dict)  # e.g. preprocess, encoder, heads
+    matches: tuple[ViewMatches, ...] | None = None  # None: not asked for, or no such network
 
     def outputs(self) -> frozenset[str]:
         """Names of the FramePrediction fields that exist for at least one frame."""

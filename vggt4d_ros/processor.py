@@ -17,6 +17,7 @@ from vggt4d_ros.geometry.camera_info import fit_to_image
 from vggt4d_ros.geometry.given import fit_given
 from vggt4d_ros.geometry.platform_motion import PlatformMotion
 from vggt4d_ros.geometry.scale import GivenScale
+from vggt4d_ros.geometry.scale_parallax import view_pairs
 from vggt4d_ros.geometry.tracked import TrackedWindow
 from vggt4d_ros.geometry.tracker import Tracker
 from vggt4d_ros.model.engine import Engine
@@ -112,7 +113,7 @@ class Processor:
         clock.lap("decode")
         if not usable.sets:
             raise EmptyWindow(refused)
-        seen, prediction = self._predict(usable)
+        seen, prediction = self._predict(usable, rig)
         refused += _cut_off(window, seen, refused)
         is_news = bool(set(seen.sets[-1].stamps_ns) & set(window.sets[-1].stamps_ns))
         clock.skip()
@@ -143,8 +144,9 @@ class Processor:
             motion=motion,
         )
 
-    def _predict(self, window: Window) -> tuple[Window, Prediction]:
+    def _predict(self, window: Window, rig: Rig) -> tuple[Window, Prediction]:
         """Runs the network, on ever fewer steps while memory runs out."""
+        pairs = view_pairs(rig.base_from_cam)
         while True:
             steps = window.shape[0]
             if self._max_steps is not None and steps > self._max_steps:
@@ -152,9 +154,9 @@ class Processor:
             try:
                 dense = self._tracker.dense_steps(window, flow=self.flow)
                 if self._masks:
-                    return window, self._engine.predict(window, dense)
+                    return window, self._engine.predict(window, dense, view_pairs=pairs)
                 motion = "flow" if self.flow else "none"
-                return window, self._engine.predict(window, dense, motion=motion)
+                return window, self._engine.predict(window, dense, motion=motion, view_pairs=pairs)
             except OutOfMemory as error:
                 steps = window.shape[0]
                 if steps == 1:

@@ -18,6 +18,7 @@ from vggt4d_ros.evaluation.known_window import KnownWindow, Slot
 from vggt4d_ros.evaluation.window_scores import WindowEstimate, horizontal_fov_deg
 from vggt4d_ros.geometry import se3
 from vggt4d_ros.geometry.scale import ScaleEstimate
+from vggt4d_ros.geometry.scale_parallax import view_pairs
 from vggt4d_ros.geometry.tracker import Tracker
 from vggt4d_ros.model.engine import Engine
 
@@ -31,7 +32,8 @@ def network_estimate(known: KnownWindow, engine: Engine) -> tuple[WindowEstimate
     does not, there is no metric depth.
     """
     window = known.window
-    prediction = engine.predict(window, range(window.shape[0]))
+    pairs = view_pairs(known.rig.base_from_cam)
+    prediction = engine.predict(window, range(window.shape[0]), view_pairs=pairs)
     tracked = Tracker().update(window, prediction, known.rig)
     frames = prediction.frames
     scale = tracked.scale

@@ -22,6 +22,7 @@ from vggt4d_ros.geometry.scale import (
     no_scale,
     rig_scale,
 )
+from vggt4d_ros.geometry.scale_parallax import parallax_scale
 from vggt4d_ros.geometry.se3 import BODY_FROM_OPTICAL
 
 
@@ -41,8 +42,7 @@ def measure_scale(
         odom_from_cam: (T, V, 4, 4) metres, NaN not known.
         given: lengths that somebody knows.
     """
-    synced = poses_at_set_stamps(seen.net_from_cam, seen.stamps_ns, seen.set_stamps_ns, seen.valid)
-    estimates = [rig_scale(synced, seen.valid, base_from_cam, seen.median_depth)]
+    estimates = [_by_rig(seen, prediction, base_from_cam)]
     if not estimates[-1].known and odom_from_cam is not None:
         estimates.append(
             motion_scale(seen.net_from_cam, seen.valid, odom_from_cam, seen.median_depth)
@@ -54,6 +54,20 @@ def measure_scale(
     if estimates[-1].known:
         return estimates[-1]
     return no_scale("; ".join(estimate.reason for estimate in estimates if estimate.reason))
+
+
+def _by_rig(seen: Observation, prediction: Prediction, base_from_cam: Array) -> ScaleEstimate:
+    """Asks the matches between the cameras, where the network gives them.
+
+    Then it is not asked where it has its cameras: that rests on the same matches and on less.
+    """
+    if prediction.matches is None:
+        synced = poses_at_set_stamps(
+            seen.net_from_cam, seen.stamps_ns, seen.set_stamps_ns, seen.valid
+        )
+        return rig_scale(synced, seen.valid, base_from_cam, seen.median_depth)
+    known = {s: model for s, model in seen.models.items() if s not in seen.predicted_intrinsics}
+    return parallax_scale(prediction.matches, prediction.frames, known, base_from_cam)
 
 
 def _from_depth(prediction: Prediction, given: GivenScale) -> ScaleEstimate:

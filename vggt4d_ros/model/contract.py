@@ -58,8 +58,12 @@ class Engine(Protocol):
         *,
         points: bool = False,
         motion: str = "all",
+        view_pairs: Sequence[tuple[int, int]] = (),
     ) -> Prediction:
-        """Predicts a window; dense outputs of the given steps, None: of the newest."""
+        """Predicts a window; dense outputs of the given steps, None: of the newest.
+
+        ``view_pairs`` of cameras: what they both see at the newest dense step is wanted too.
+        """
         ...
 
     def close(self) -> None:

@@ -73,8 +73,9 @@ class NullPredictor:
         *,
         points: bool = False,
         motion: str = "all",
+        view_pairs: Sequence[tuple[int, int]] = (),
     ) -> Prediction:
-        """Made-up outputs in the shapes of real ones; there is no flow, mask or point map."""
+        """Made-up outputs in the shapes of real ones; no flow, mask, point map or matches."""
         started = time.perf_counter()
         steps, views = window.shape
         dense = resolve_steps(dense_steps, steps)

@@ -44,6 +44,10 @@ def to_prediction(
     maps: dict[Slot, dict[str, Tensor]] = {}
     if output is not None:
         raw = output.pose_enc[-1][0].double().cpu().numpy()  # (T', V', 9)
+        own = raw
+        if output.pairs is not None:  # where the pose has a field of view that was given
+            views = output.pairs.field_of_view[0].double().cpu().numpy()
+            own = np.concatenate([raw[..., :7], views.reshape(*raw.shape[:2], 2)], axis=-1)
         for slot, placement in grid.placements.items():
             pose = raw[grid.index(slot)]
             reason = unusable_pose(pose)
@@ -52,7 +56,7 @@ def to_prediction(
                 continue
             valid[slot] = True
             poses[slot] = pose_matrix(pose)
-            intrinsics[slot] = camera_matrix(pose, placement)
+            intrinsics[slot] = camera_matrix(own[grid.index(slot)], placement)
             if slot[0] in wanted:
                 maps[slot] = _maps(output, grid, decoded, slot)
     frames: dict[Slot, FramePrediction] = {

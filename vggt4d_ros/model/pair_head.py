@@ -51,6 +51,8 @@ class PairOutput(NamedTuple):
     cues: Tensor  # (B, S, CUES, 2h, 2w) of depth by parallax
     partner: Tensor  # (B, P, P + 1) as ``logits``: the reference's cells in the second frame
     features: Tensor  # (B, S, D, P): products of two frames' are logits, of any frame's cells
+    unseen: Tensor  # (B, S, P) logits of a frame's cells of not being seen in another
+    field_of_view: Tensor  # (B, S, 2) vertical, horizontal, radians, as the network sees them
 
 
 class PairHead(nn.Module):
@@ -82,7 +84,13 @@ class PairHead(nn.Module):
         nn.init.constant_(self.trust.fc2.bias, -2.0)
 
     def forward(
-        self, tokens: Tensor, skip: Tensor, pose: Tensor, shape: GridShape, valid: Tensor | None
+        self,
+        tokens: Tensor,
+        skip: Tensor,
+        pose: Tensor,
+        shape: GridShape,
+        valid: Tensor | None,
+        known_view: Tensor | None = None,
     ) -> PairOutput:
         """Compares all frames with the reference.
 
@@ -92,6 +100,8 @@ class PairHead(nn.Module):
             pose: (B, S, 9) of the camera head.
             shape: of the grid.
             valid: (B, S) bool, None where all are there.
+            known_view: (B, S, 2) fields of view as in pose encodings, NaN where not known; they
+                take the place of the network's own. None: none is known.
         """
         frames = (shape.batch, shape.frames)
         height, width = 2 * shape.height, 2 * shape.width
@@ -99,6 +109,10 @@ class PairHead(nn.Module):
         if self.sight is not None:
             correction = self.sight(tokens.mean(1)).float().unflatten(0, frames)
             pose = torch.cat([pose[..., :7], pose[..., 7:] + correction], dim=-1)
+        own_view = pose[..., 7:]
+        if known_view is not None:
+            view = torch.where(known_view.isfinite(), known_view, own_view)
+            pose = torch.cat([pose[..., :7], view], dim=-1)
         patch = self.project(tokens.to(self.project.weight.dtype))
         patch = patch.transpose(1, 2).unflatten(2, (shape.height, shape.width))
         maps = self.refine(enlarge(patch, 2) + self.detail(skip.to(patch.dtype))).float()
@@ -128,7 +142,20 @@ class PairHead(nn.Module):
         motion = _fit(found, sure, log_depth.detach(), sight, target_sight, known, size, yaws)
         better = self._blend(pose, motion, first)
         cues = _depth_cues(found, sure, back, back_sure, better.detach(), first, second, size)
-        return PairOutput(better, logits, log_depth, cues, partner, features)
+        return PairOutput(better, logits, log_depth, cues, partner, features, unseen, own_view)
+
+    def find(
+        self, first: Tensor, unseen: Tensor, second: Tensor, size: tuple[int, int]
+    ) -> tuple[Tensor, Tensor]:
+        """Where the cells of N frames lie in N others, (N, P, 2), and how sure that is, (N, P).
+
+        Args:
+            first: (N, D, P) ``PairOutput.features``.
+            unseen: (N, P) of the same frames.
+            second: (N, D, P) features of the others.
+            size: rows and columns of cells.
+        """
+        return self._places(_logits(first, second, unseen), size)
 
     def _places(self, logits: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
         """``_places``; with ``mutual`` a match counts only where it leads back."""

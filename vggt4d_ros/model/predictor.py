@@ -10,6 +10,7 @@ from __future__ import annotations
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -44,6 +45,7 @@ from vggt4d_ros.model.speed import (
 from vggt4d_ros.model.stage_clock import StageClock
 from vggt4d_ros.model.trunk import Trunk
 from vggt4d_ros.model.vggt4d import VGGT4D, ModelOutput
+from vggt4d_ros.model.view_matches import match_views
 from vggt4d_ros.model.window_grid import WindowGrid
 
 DEFAULT_SPEED = Speed()
@@ -62,6 +64,7 @@ class Predictor:
         precision: str = "auto",
         image_size: int = 0,
         speed: Speed = DEFAULT_SPEED,
+        use_camera_info: bool = True,
         checkpoint: str = "",
         warnings: tuple[str, ...] = (),
     ) -> None:
@@ -73,6 +76,8 @@ class Predictor:
             precision: auto, fp32, bf16 or fp16.
             image_size: longer side of the network image, pixels; 0: what the model is made for.
             speed: what may be traded for time.
+            use_camera_info: whether a network that compares frames takes the fields of view of
+                calibrated cameras for its own.
             checkpoint: where the weights came from, for the description.
             warnings: what a user must know.
 
@@ -89,6 +94,7 @@ class Predictor:
                 f"image_size must be a multiple of {config.patch_size} for the {config.name} "
                 f"model, got {self.image_size}"
             )
+        self.use_camera_info = use_camera_info
         self.warnings = warnings
         self._parameters = sum(parameter.numel() for parameter in model.parameters())
         self._checkpoint = checkpoint
@@ -139,6 +145,7 @@ class Predictor:
                 engine.compile,
                 engine.weights,
             ),
+            use_camera_info=engine.use_camera_info,
             checkpoint=loaded.source,
             warnings=loaded.warnings,
         )
@@ -210,6 +217,7 @@ class Predictor:
         *,
         points: bool = False,
         motion: str = "all",
+        view_pairs: Sequence[tuple[int, int]] = (),
     ) -> Prediction:
         """Predicts a window.
 
@@ -220,6 +228,8 @@ class Predictor:
             points: whether the point map is wanted too (depth and pose give the same, better).
             motion: all; flow: only that between the newest dense step and its neighbours, either
                 way, where the source is dense, and no mask; none.
+            view_pairs: of cameras; what they both see at the newest dense step is wanted, where
+                the network compares frames.
 
         Raises:
             OutOfMemory: the device is too small for this window.
@@ -235,7 +245,7 @@ class Predictor:
                 float32_products(self.device, "fp32"),
                 _memory_errors(self.device),
             ):
-                return _Run(self, window, steps, motion).prediction(points)
+                return _Run(self, window, steps, motion).prediction(points, view_pairs)
         except OutOfMemory:
             self.trunk.clear()
             raise
@@ -296,7 +306,7 @@ class _Run:
             self.grid = WindowGrid(window, size, patch, predictor.known_sizes(size))
         self.dense = tuple(step for step in dense if step in self.grid.steps)
 
-    def prediction(self, points: bool) -> Prediction:
+    def prediction(self, points: bool, view_pairs: Sequence[tuple[int, int]]) -> Prediction:
         """Everything, in order."""
         output = None
         if self.grid.frames:
@@ -304,7 +314,12 @@ class _Run:
             self.clock.wait()
         with self.clock.stage("postprocess"):
             stages = self.clock.stages
-            return to_prediction(output, self.grid, self.dense, self.dense, stages)
+            prediction = to_prediction(output, self.grid, self.dense, self.dense, stages)
+            if output is None or output.pairs is None or not view_pairs:
+                return prediction
+            head, at = self.model.pair_head, self.dense[-1:]
+            matches = match_views(head, output.pairs, self.grid, at, view_pairs)
+            return replace(prediction, matches=matches)
 
     def _forward(self, points: bool) -> ModelOutput:
         steps = tuple(step - self.grid.steps[0] for step in self.dense)
@@ -321,4 +336,11 @@ class _Run:
                 held=seen.held,
                 eighth=seen.eighth,
                 motion_of=self.motion,
+                known_view=self._known_views(),
             )
+
+    def _known_views(self) -> torch.Tensor | None:
+        predictor = self.predictor
+        if not (self.model.config.pairs and predictor.use_camera_info):
+            return None
+        return self.grid.known_views(predictor.device)

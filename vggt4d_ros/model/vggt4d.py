@@ -90,7 +90,13 @@ class VGGT4D(Branches):
         return [pose.unflatten(1, (shape.steps, shape.views)) for pose in poses]
 
     def compare_pairs(
-        self, taps: Taps, eighth: Tensor, pose: Tensor, shape: GridShape, valid: Tensor | None
+        self,
+        taps: Taps,
+        eighth: Tensor,
+        pose: Tensor,
+        shape: GridShape,
+        valid: Tensor | None,
+        known_view: Tensor | None = None,
     ) -> PairOutput:
         """Matches of all frames with the reference, of their maps at 1/8, and what follows."""
         found: PairOutput = self.pair_head(
@@ -99,6 +105,7 @@ class VGGT4D(Branches):
             pose.flatten(1, 2),
             shape,
             None if valid is None else valid.flatten(1),
+            None if known_view is None else known_view.flatten(1, 2),
         )
         return found
 
@@ -132,6 +139,7 @@ class VGGT4D(Branches):
         points: bool = True,
         queries: Tensor | None = None,
         poses_only: bool = False,
+        known_view: Tensor | None = None,
     ) -> ModelOutput:
         """Predicts everything for a batch of windows.
 
@@ -144,6 +152,8 @@ class VGGT4D(Branches):
             points: whether world points are wanted.
             queries: (B, N, 4) long (step, view, row, column) of pixels to track; None: none.
             poses_only: nothing but poses and matches; training has steps of this kind.
+            known_view: (B, T, V, 2) vertical and horizontal field of view, radians, of cameras
+                that are calibrated, NaN for others; only a network that compares pairs uses them.
 
         Raises:
             ValueError: shapes or types do not fit.
@@ -158,6 +168,7 @@ class VGGT4D(Branches):
             points=points,
             queries=queries,
             poses_only=poses_only,
+            known_view=known_view,
         )
 
     def decode(
@@ -170,6 +181,7 @@ class VGGT4D(Branches):
         points: bool = True,
         queries: Tensor | None = None,
         poses_only: bool = False,
+        known_view: Tensor | None = None,
     ) -> ModelOutput:
         """As ``forward``, from encoded frames: B*S of them, time-major, finite in every slot."""
         steps = check_steps(dense_steps, shape.steps)
@@ -181,7 +193,14 @@ class VGGT4D(Branches):
         alone = poses_only and self.config.arrangement == "parallel"
         taps = Taps(spatial, spatial) if alone else self.fuse_steps(tokens, spatial, shape, valid)
         return self.apply_heads(
-            encoded, taps, shape, valid, steps=steps, points=points, queries=queries
+            encoded,
+            taps,
+            shape,
+            valid,
+            steps=steps,
+            points=points,
+            queries=queries,
+            known_view=known_view,
         )
 
     def apply_heads(
@@ -197,18 +216,19 @@ class VGGT4D(Branches):
         held: tuple[int, ...] | None = None,
         eighth: Tensor | None = None,
         motion_of: str = "all",
+        known_view: Tensor | None = None,
     ) -> ModelOutput:
         """Camera, dense and motion heads; ``steps`` as ``dense_steps`` of ``forward``.
 
         ``held`` are the steps, rising, whose skip maps are in ``encoded``; None: all, else
         ``eighth`` are the maps at 1/8 of all frames if pairs are compared. ``motion_of``: all,
-        flow or none, as for ``Predictor.predict``.
+        flow or none, as for ``Predictor.predict``. ``known_view`` as for ``forward``.
         """
         poses = self.estimate_poses(taps, shape, valid)
         pairs = None
         if self.config.pairs:
             maps = encoded.skips[2] if eighth is None else eighth
-            pairs = self.compare_pairs(taps, maps, poses[-1], shape, valid)
+            pairs = self.compare_pairs(taps, maps, poses[-1], shape, valid, known_view)
             poses.append(pairs.pose.unflatten(1, (shape.steps, shape.views)))
         if not steps and queries is None:
             return ModelOutput(poses, None, None, None, None, None, pairs)

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TypeVar
 
 import torch
@@ -97,6 +98,26 @@ class WindowGrid:
         if all(map(all, valid)) and not self.is_fixed:
             return None
         return send(torch.tensor([valid]), device)
+
+    def known_views(self, device: torch.device) -> Tensor | None:
+        """(1, T', V', 2) fields of view as in pose encodings, NaN where not known; None: nowhere.
+
+        Of the network's image, as a camera without distortion has it. That of a fisheye lens is
+        left open: no pinhole has it.
+        """
+        values = torch.full((len(self.steps), len(self.views), 2), math.nan)
+        for slot, frame in self.frames.items():
+            model = frame.model
+            if model is not None and model.distortion_model != "equidistant":
+                at = self.placements[slot]
+                wide = at.total_width / 2 / at.scale_x * model.width / at.camera_width
+                high = at.total_height / 2 / at.scale_y * model.height / at.camera_height
+                values[self.index(slot)] = torch.tensor(
+                    [2 * math.atan(high / model.fy), 2 * math.atan(wide / model.fx)]
+                )
+        if not values.isfinite().any():
+            return None
+        return send(values[None], device)
 
     def assemble(self, values: dict[Slot, V], steps: list[int] | None = None) -> V:
         """What was made of each frame (batches of one) as one batch, zeros for missing frames.

@@ -1,0 +1,155 @@
+# Copyright 2026 The vggt4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Metres per network unit from points that two cameras of a rig both see.
+
+The rig's extrinsics give such a point's distance in metres, whatever the network thinks of where
+its cameras are; beside the network's own depth at that pixel this is a ratio.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from vggt4d_ros.datatypes import Array, CameraModel, FramePrediction, ViewMatches
+from vggt4d_ros.geometry import se3
+from vggt4d_ros.geometry.pinhole import pixel_rays
+from vggt4d_ros.geometry.robust import weighted_median, weighted_spread
+from vggt4d_ros.geometry.scale import MAX_SIGMA, MIN_SIGMA, ScaleEstimate, ScaleSource, no_scale
+
+Slot = tuple[int, int]  # (step, view)
+
+LEAST_BASE = 1e-3  # metres; cameras nearer to one another have no parallax
+MAX_NOISE = 0.5  # relative; a point whose distance is less sure than that is not used
+DEPTH_NOISE = 0.3  # relative, of the network's depth at one pixel: no point counts for more
+AGREES = 3.0  # standard deviations of a match from its epipolar line
+LEAST_SHARE = 0.4  # of the matches that must lie on their epipolar lines
+LEAST_POINTS = 12.0  # sum of the matches' probabilities
+# Errors of a network's depth are alike in all of a window: all points count as this many.
+# Measured with the compact network: so the standard deviation is that of the scale's true error
+POINTS = 5
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Points:
+    """What one pair of cameras says of N points."""
+
+    logs: Array  # (N,) logarithm of metres per network unit
+    weight: Array  # (N,)
+    total: float  # probability of all matches that have parallax, and of those that agree
+    agreed: float
+
+
+def view_pairs(base_from_cam: Sequence[Array | None]) -> tuple[tuple[int, int], ...]:
+    """Gives the pairs of cameras, both ways, whose distance is known and not nothing."""
+    known = [view for view, mount in enumerate(base_from_cam) if mount is not None]
+    return tuple(
+        (first, second)
+        for first in known
+        for second in known
+        if first != second and _distance(base_from_cam[first], base_from_cam[second]) > LEAST_BASE
+    )
+
+
+def _distance(first: Array | None, second: Array | None) -> float:
+    assert first is not None
+    assert second is not None
+    return math.dist(first[:3, 3].tolist(), second[:3, 3].tolist())
+
+
+def parallax_scale(
+    matches: Sequence[ViewMatches],
+    frames: Mapping[Slot, FramePrediction],
+    models: Mapping[Slot, CameraModel],
+    base_from_cam: Array,
+) -> ScaleEstimate:
+    """Gives the scale at which the network's depth is that which the rig's parallax tells.
+
+    Args:
+        matches: of pairs of cameras at one instant.
+        frames: dense outputs in network units.
+        models: of calibrated cameras.
+        base_from_cam: (V, 4, 4) metres; NaN where the extrinsics are not known.
+    """
+    found = []
+    for match in matches:
+        slots = [(match.step, view) for view in match.views]
+        known = all(slot in models for slot in slots) and slots[0] in frames
+        if known and np.isfinite(base_from_cam[list(match.views)]).all():
+            first, second = match.views
+            moved = se3.inverse(base_from_cam[second]) @ base_from_cam[first]
+            pair = (models[slots[0]], models[slots[1]])
+            found.append(_compare(match, frames[slots[0]], pair, moved))
+    if not found:
+        return no_scale("")
+    total, agreed = (sum(getattr(p, name) for p in found) for name in ("total", "agreed"))
+    if total >= LEAST_POINTS and agreed < LEAST_SHARE * total:
+        return no_scale(
+            f"rig parallax: {100 * (1 - agreed / total):.0f} % of the matches between cameras "
+            "contradict TF"
+        )
+    if agreed < LEAST_POINTS:
+        return no_scale("rig parallax: the cameras see too few points in common")
+    return _join([points for points in found if len(points.logs)])
+
+
+def _join(pairs: list[_Points]) -> ScaleEstimate:
+    """The median over the points of all pairs."""
+    logs = np.concatenate([points.logs for points in pairs])
+    weight = np.concatenate([points.weight for points in pairs])
+    centre = weighted_median(logs, weight)
+    sigma = weighted_spread(logs, weight, centre) / math.sqrt(POINTS)
+    if not sigma <= MAX_SIGMA:
+        return no_scale(
+            f"rig parallax gives the scale only to {100 * sigma:.0f} %; "
+            f"{100 * MAX_SIGMA:g} % is the limit"
+        )
+    reason = f"rig parallax of {len(logs)} points in {len(pairs)} views of cameras by others"
+    return ScaleEstimate(float(np.exp(centre)), max(sigma, MIN_SIGMA), ScaleSource.RIG, reason)
+
+
+def _compare(
+    match: ViewMatches,
+    frame: FramePrediction,
+    models: tuple[CameraModel, CameraModel],
+    second_from_first: Array,
+) -> _Points:
+    """Triangulates a pair's matches and compares with the network's depth in the first view."""
+    rays = np.concatenate([pixel_rays(match.first, models[0]), np.ones((len(match.first), 1))], -1)
+    place = pixel_rays(match.second, models[1])
+    turned = rays @ second_from_first[:3, :3].T
+    shift = second_from_first[:3, 3]
+    # a point at inverse depth r lies at turned + r shift: two lines in r, least squares
+    at_zero = place * turned[:, 2:] - turned[:, :2]
+    slope = place * shift[2] - shift[:2]
+    power = np.square(slope).sum(axis=1)
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        inverse = -(at_zero * slope).sum(axis=1) / power
+        along = turned[:, 2] + inverse * shift[2]  # second depth over first
+        noise = match.noise_px / math.sqrt(models[1].fx * models[1].fy)
+        away = np.linalg.norm(at_zero + inverse[:, None] * slope, axis=1) / along
+        sigma = noise * along / (np.sqrt(power) * np.abs(inverse))
+        parallax = (along > 0) & (sigma < MAX_NOISE)
+        agrees = parallax & (inverse > 0) & (away < AGREES * noise)
+        depth = _at(frame.depth, match.first)
+        logs = -np.log(inverse) - np.log(depth)
+        weight = match.weight / (np.square(sigma) + DEPTH_NOISE**2)
+        agrees &= np.isfinite(logs)
+    return _Points(
+        logs[agrees],
+        weight[agrees],
+        float(match.weight[parallax].sum()),
+        float(match.weight[agrees].sum()),
+    )
+
+
+def _at(depth: np.ndarray, pixels: Array) -> Array:
+    """Depth (N,) at the pixels nearest to (N, 2); NaN outside and where there is none."""
+    height, width = depth.shape
+    column, row = np.rint(pixels).astype(np.int64).T
+    inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
+    values = depth[row.clip(0, height - 1), column.clip(0, width - 1)].astype(np.float64)
+    return np.where(inside & (values > 0), values, np.nan)
