@@ -46,8 +46,8 @@ def to_prediction(
         raw = output.pose_enc[-1][0].double().cpu().numpy()  # (T', V', 9)
         own = raw
         if output.pairs is not None:  # where the pose has a field of view that was given
-            views = output.pairs.field_of_view[0].double().cpu().numpy()
-            own = np.concatenate([raw[..., :7], views.reshape(*raw.shape[:2], 2)], axis=-1)
+            fields = output.pairs.field_of_view[0].double().cpu().numpy()
+            own = np.concatenate([raw[..., :7], fields.reshape(*raw.shape[:2], 2)], axis=-1)
         for slot, placement in grid.placements.items():
             pose = raw[grid.index(slot)]
             reason = unusable_pose(pose)
