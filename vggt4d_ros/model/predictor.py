@@ -7,9 +7,7 @@ The only place at inference where numpy becomes torch and back.
 
 from __future__ import annotations
 
-import traceback
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -30,6 +28,7 @@ from vggt4d_ros.model.errors import EngineError, OutOfMemory
 from vggt4d_ros.model.grid import GridShape
 from vggt4d_ros.model.loader import FrameLoader
 from vggt4d_ros.model.memory import memory_in_use
+from vggt4d_ros.model.on_device import current_device, memory_errors
 from vggt4d_ros.model.outcome import to_prediction
 from vggt4d_ros.model.precision import DTYPES, cast_trunk, choose_device, choose_precision
 from vggt4d_ros.model.preprocess import fitted_size
@@ -49,8 +48,6 @@ from vggt4d_ros.model.view_matches import match_views
 from vggt4d_ros.model.window_grid import WindowGrid
 
 DEFAULT_SPEED = Speed()
-# what torch's allocator on a CPU, CUDA itself and its libraries say
-_NO_MEMORY = ("can't allocate memory", "CUDA error: out of memory", "STATUS_ALLOC_FAILED")
 
 
 class Predictor:
@@ -102,7 +99,7 @@ class Predictor:
         self.head_precision = speed.head_precision
         cast_heads(model.eval().requires_grad_(False), speed.head_precision)
         self.model = cast_trunk(model, self.precision)
-        with current_device(self.device), _memory_errors(self.device):
+        with current_device(self.device), memory_errors(self.device):
             # convolutions run faster with channels last, on a CPU and with a GPU's tensor cores
             self.model.to(device=self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
             self.warnings += quantize_trunk(self.model, speed.weights)
@@ -131,7 +128,7 @@ class Predictor:
             torch.set_num_threads(engine.threads)
         device = choose_device(engine.device)
         precision = choose_precision(engine.precision, device)
-        with _memory_errors(device):
+        with memory_errors(device):
             loaded = load_engine_model(engine.checkpoint, precision, device)
         predictor = cls(
             loaded.model,
@@ -243,7 +240,7 @@ class Predictor:
                 current_device(self.device),
                 torch.inference_mode(),
                 float32_products(self.device, "fp32"),
-                _memory_errors(self.device),
+                memory_errors(self.device),
             ):
                 return _Run(self, window, steps, motion).prediction(points, view_pairs)
         except OutOfMemory:
@@ -255,39 +252,6 @@ def smaller_sizes(size: int, patch: int) -> tuple[int, ...]:
     """An image size and those to fall back to: about 3/4 and 1/2, at least four patches."""
     smaller = (round(size * share / patch) * patch for share in (0.75, 0.5))
     return tuple(dict.fromkeys([size, *(s for s in smaller if 4 * patch <= s < size)]))
-
-
-@contextmanager
-def current_device(device: torch.device) -> Iterator[None]:
-    """Makes a GPU the one that streams and events are of, which is the first one otherwise."""
-    if device.type != "cuda":
-        yield
-        return
-    with torch.cuda.device(device):
-        yield
-
-
-@contextmanager
-def _memory_errors(device: torch.device) -> Iterator[None]:
-    """Turns torch's memory errors into OutOfMemory, and lets go of what filled the memory."""
-    try:
-        yield
-    except torch.cuda.OutOfMemoryError as error:
-        cause: RuntimeError = error
-    except RuntimeError as error:
-        if not any(words in str(error) for words in _NO_MEMORY):
-            raise
-        cause = error
-    else:
-        return
-    # the frames of the failed call still hold their tensors as long as the error lives
-    traceback.clear_frames(cause.__traceback__)
-    room = ""
-    if device.type == "cuda":
-        torch.cuda.empty_cache()
-        free, total = torch.cuda.mem_get_info(device)
-        room = f": {free / 2**30:.1f} of {total / 2**30:.1f} GiB free"
-    raise OutOfMemory(f"{device} is out of memory{room}")
 
 
 class _Run:
