@@ -238,14 +238,14 @@ def test_exported_error_is_finite_where_nothing_moves(tmp_path: Path) -> None:
     onnxruntime = pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")
 
-    class Linearise(torch.nn.Module):
-        def forward(self, moved: Tensor, shift: Tensor, target: Tensor) -> Tensor:
-            error, _, _ = two_view._linearise(moved, shift, target, moved[..., 2], 0.1)
-            return error
+    class Compare(torch.nn.Module):
+        def forward(self, points: Tensor, shift: Tensor, target: Tensor) -> Tensor:
+            rotation = torch.eye(3).expand(2, 3, 3)
+            return two_view._compare(points, target, points[:, 2], rotation, shift, 0.1).error
 
-    moved = torch.rand(2, 5, 3) + 1
-    inputs = (moved, torch.zeros(2, 3), moved[..., :2])
-    program = torch.export.export(Linearise(), inputs)
+    points = torch.rand(2, 3, 5) + 1
+    inputs = (points, torch.zeros(2, 3), points[:, :2])
+    program = torch.export.export(Compare(), inputs)
     # the exporter's rewriting drops an addition of less than 1e-8: no quotient may lean on one
     path = str(tmp_path / "error.onnx")
     torch.onnx.export(program, (), path, dynamo=True, opset_version=18, verbose=False)
@@ -254,4 +254,4 @@ def test_exported_error_is_finite_where_nothing_moves(tmp_path: Path) -> None:
     names = [item.name for item in session.get_inputs()]
     found = session.run(None, dict(zip(names, (x.numpy() for x in inputs), strict=True)))[0]
 
-    torch.testing.assert_close(torch.from_numpy(found), Linearise()(*inputs))
+    torch.testing.assert_close(torch.from_numpy(found), Compare()(*inputs))

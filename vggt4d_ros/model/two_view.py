@@ -13,7 +13,6 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 NEAREST = 0.05  # a point nearer than this to the second camera's plane is not used
 # widths of the robust weight, from the first iteration to the last
@@ -60,28 +59,28 @@ def turn(vector: Tensor) -> Tensor:
 
     Exact in direction; the angle is 2 atan(|v| / 2), equal to |v| for the small steps used here.
     """
-    x, y, z = (vector / 2).unbind(-1)
-    one = torch.ones_like(x)
-    s = 2.0 / (1 + x * x + y * y + z * z)
-    rows = (
-        (1 - s * (y * y + z * z), s * (x * y - z * one), s * (x * z + y * one)),
-        (s * (x * y + z * one), 1 - s * (x * x + z * z), s * (y * z - x * one)),
-        (s * (x * z - y * one), s * (y * z + x * one), 1 - s * (x * x + y * y)),
-    )
-    return torch.stack([torch.stack(row, dim=-1) for row in rows], dim=-2)
+    half = vector / 2
+    unit = torch.eye(3, device=vector.device, dtype=vector.dtype).expand(len(half), 3, 3)
+    skew = torch.linalg.cross(unit, half[:, None].expand_as(unit), dim=-1)  # skew @ x = half x x
+    scale = 2.0 / (1 + half.square().sum(-1))
+    return unit + scale[:, None, None] * (skew + skew @ skew)
 
 
 def fit_rotation(first: Tensor, second: Tensor, weight: Tensor) -> Tensor:
     """Rotation (N, 3, 3) that turns unit rays (N, P, 3) of one camera onto those of another."""
     identity = torch.eye(3, device=first.device, dtype=first.dtype)
     rotation = identity.expand(len(first), 3, 3)
+    first, second = _planes(first), _planes(second)
     for width in RAY_WIDTHS:
-        moved = first @ rotation.transpose(1, 2)
-        distance = (moved - second).square().sum(-1)
-        share = (weight * _agreement(distance, width))[..., None]
-        total = share.sum((1, 2))[:, None, None] + 1e-6
-        hessian = total * identity - (share * moved).transpose(1, 2) @ moved
-        gradient = (share * torch.linalg.cross(moved, second, dim=-1)).sum(1)
+        moved = rotation @ first
+        distance = (moved - second).square().sum(1)
+        share = weight * _agreement(distance, width)
+        weighted = moved * share[:, None]
+        total = share.sum(1)[:, None, None] + 1e-6
+        hessian = total * identity - weighted @ moved.transpose(1, 2)
+        product = weighted @ second.transpose(1, 2)  # what is odd in it is the cross product
+        odd = product - product.transpose(1, 2)
+        gradient = torch.stack([odd[:, 1, 2], odd[:, 2, 0], odd[:, 0, 1]], dim=-1)
         rotation = turn(solve(hessian + 1e-3 * total * identity, gradient)) @ rotation
     return rotation
 
@@ -106,47 +105,48 @@ def fit_motion(
         shift: (N, 3) to start from; None: no shift.
     """
     shift = torch.zeros_like(points[:, 0]) if shift is None else shift
-    zoom = torch.zeros_like(points[:, 0, :2])  # logarithms of what tangents are multiplied by
+    points, target = _planes(points), _planes(target)
+    zoom = torch.zeros_like(shift[:, :2])  # logarithms of what tangents are multiplied by
     prior = points.new_tensor([TURN_PRIOR] * 3 + [SHIFT_PRIOR] * 3 + [SIGHT_PRIOR] * 2)
-    prior = prior if sights else prior[:6]
-    total = weight.sum(1) + 1e-6
+    total = weight.sum(1, keepdim=True) + 1e-6
     for number, width in enumerate(POINT_WIDTHS):
         free = sights and number >= HELD
+        held = torch.cat([torch.zeros_like(shift), shift, zoom], dim=1)  # what priors hold back
         fade = SHIFT_FADE**2 / (SHIFT_FADE**2 + shift.square().sum(1, keepdim=True))
-        now = torch.cat([prior[:3].expand_as(shift), prior[3:6] * fade], dim=1)
-        now = torch.cat([now, prior[6:].expand_as(zoom)], dim=1) if free else now
+        damping = total * prior
+        damping = torch.cat([damping[:, :3], damping[:, 3:6] * fade, damping[:, 6:]], dim=1)
+        if not free:
+            held, damping = held[:, :6], damping[:, :6]
         stretched, goal = _zoomed(points, target, zoom) if free else (points, target)
-        moved = stretched @ rotation.transpose(1, 2) + shift[:, None]
-        aside = functional.pad(stretched[..., :2], (0, 1)) @ rotation.transpose(1, 2)
-        error, share, jacobian = _linearise(
-            moved, shift, goal, weight, width, aside if free else None
-        )
-        weighted = jacobian * share[..., None, None]
-        hessian = torch.einsum("npki,npkj->nij", weighted, jacobian)
-        gradient = torch.einsum("npki,npk->ni", weighted, error)
-        damping = torch.diag_embed(now * total[:, None] + 1e-6)
-        away = functional.pad(torch.cat([shift, zoom], 1) if free else shift, (3, 0))
-        gradient = gradient + now * total[:, None] * away
-        step = -solve(hessian + damping, gradient).clamp(-0.5, 0.5)
+        seen = _compare(stretched, goal, weight, rotation, shift, width)
+        aside = rotation[:, :, :2] @ stretched[:, :2] if free else None
+        rows = _linearise(seen, goal, aside)
+        normal = rows @ rows.transpose(1, 2)
+        hessian, gradient = normal[:, :-1, :-1], normal[:, :-1, -1] + damping * held
+        step = -solve(hessian + torch.diag_embed(damping + 1e-6), gradient).clamp(-0.5, 0.5)
         change = turn(step[:, :3])
         rotation = change @ rotation
         shift = (change @ shift[..., None])[..., 0] + step[:, 3:6]
         if free:
             zoom = (zoom + step[:, 6:]).clamp(-MOST_SIGHT, MOST_SIGHT)
     points, target = _zoomed(points, target, zoom) if sights else (points, target)
-    moved = points @ rotation.transpose(1, 2) + shift[:, None]
-    error, share, _ = _linearise(moved, shift, target, weight, POINT_WIDTHS[-1])
-    agreed = share.sum(1)
-    mean = (share * error.square().sum(-1).add(1e-12).sqrt()).sum(1) / (agreed + 1e-6)
-    sure = hessian.diagonal(dim1=1, dim2=2)[:, :6] / total[:, None]
-    return Motion(rotation, shift, agreed / total, mean, sure)
+    seen = _compare(points, target, weight, rotation, shift, POINT_WIDTHS[-1])
+    agreed = seen.share.sum(1)
+    mean = (seen.share * seen.error.square().sum(1).add(1e-12).sqrt()).sum(1) / (agreed + 1e-6)
+    sure = hessian.diagonal(dim1=1, dim2=2)[:, :6] / total
+    return Motion(rotation, shift, agreed / total[:, 0], mean, sure)
+
+
+def _planes(points: Tensor) -> Tensor:
+    """Points (N, P, K) as K planes (N, K, P): all arithmetic then runs along the points."""
+    return points.transpose(1, 2).contiguous()
 
 
 def _zoomed(points: Tensor, target: Tensor, zoom: Tensor) -> tuple[Tensor, Tensor]:
-    """Points (N, P, 3) and places (N, P, 2) with other tangents of the two fields of view."""
-    scale = zoom.exp()
-    places = points[..., :2] * scale[:, :1, None]
-    return torch.cat([places, points[..., 2:]], dim=-1), target * scale[:, 1:, None]
+    """Points (N, 3, P) and places (N, 2, P) with other tangents of the two fields of view."""
+    scale = zoom.exp()[..., None]
+    places = points[:, :2] * scale[:, :1]
+    return torch.cat([places, points[:, 2:]], dim=1), target * scale[:, 1:]
 
 
 def turns(yaws: tuple[float, ...], like: Tensor) -> Tensor:
@@ -157,30 +157,28 @@ def turns(yaws: tuple[float, ...], like: Tensor) -> Tensor:
 
 def fit_shift(points: Tensor, target: Tensor, weight: Tensor, rotation: Tensor) -> Tensor:
     """Shift (N, 3) that best goes with a rotation; as ``fit_motion``, linear in the shift."""
-    turned = points @ rotation.transpose(1, 2)
-    depth = turned[..., 2:].clamp(min=NEAREST)
-    weight = torch.where(turned[..., 2] > NEAREST, weight, 0.0)
-    # x/z - x' changes by (t_x - x' t_z) / z
-    inverse, none = 1 / depth[..., 0], torch.zeros_like(depth[..., 0])
-    jacobian = torch.stack(
-        [
-            torch.stack([inverse, none, -target[..., 0] * inverse], dim=-1),
-            torch.stack([none, inverse, -target[..., 1] * inverse], dim=-1),
-        ],
-        dim=-2,
-    )
-    start = turned[..., :2] / depth - target
+    target = _planes(target)
+    turned = rotation @ _planes(points)
+    weight = torch.where(turned[:, 2] > NEAREST, weight, 0.0)
+    inverse = 1 / turned[:, 2:].clamp(min=NEAREST)
+    start = turned[:, :2] * inverse - target
+    # x/z - x' changes by (t_x - x' t_z) / z: both planes, a column for each of t and one for it
+    none = torch.zeros_like(inverse)
+    slant = -target * inverse
+    across = torch.stack([inverse, none, slant[:, :1], start[:, :1]], dim=1)
+    down = torch.stack([none, inverse, slant[:, 1:], start[:, 1:]], dim=1)
+    columns = torch.cat([across, down], dim=2)  # (N, 4, 2, P)
     unit = torch.eye(3, device=points.device, dtype=points.dtype)
     shift = torch.zeros_like(points[:, 0])
     for width in SHIFT_WIDTHS:
-        error = start + (jacobian @ shift[:, None, :, None])[..., 0]
-        square = error.square().sum(-1)
-        share = weight if math.isinf(width) else weight * _agreement(square, width)
-        weighted = jacobian * share[..., None, None]
+        share = weight
+        if math.isfinite(width):
+            error = start + (shift[:, :2, None] - target * shift[:, 2:, None]) * inverse
+            share = weight * _agreement(error.square().sum(1), width)
+        weighted = (columns * share[:, None, None]).flatten(2)
+        normal = weighted[:, :3] @ columns.flatten(2).transpose(1, 2)  # (N, 3, 4)
         damping = (START_PRIOR * share.sum(1) + 1e-6)[:, None, None] * unit
-        hessian = torch.einsum("npki,npkj->nij", weighted, jacobian) + damping
-        gradient = torch.einsum("npki,npk->ni", weighted, start)
-        shift = -solve(hessian, gradient).clamp(-3, 3)
+        shift = -solve(normal[..., :3] + damping, normal[..., 3]).clamp(-3, 3)
     return shift
 
 
@@ -239,45 +237,61 @@ def _agreement(square: Tensor, width: float) -> Tensor:
     return (width**2 / (width**2 + square)).square()
 
 
-def _linearise(
-    moved: Tensor,
-    shift: Tensor,
-    target: Tensor,
-    weight: Tensor,
-    width: float,
-    aside: Tensor | None = None,
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Error (N, P, 2), robust weight (N, P) and the error's Jacobian (N, P, 2, 6) of turn, shift.
+class _Seen(NamedTuple):
+    """Moved points compared with where they were found, in planes of P points."""
 
-    With ``aside``, how points move (N, P, 3) as their camera's tangents grow, the Jacobian has two
-    more columns: of the logarithms of both cameras' tangents.
+    moved: Tensor  # (N, 3, P) in the second camera
+    inverse: Tensor  # (N, 1, P) of their depth
+    place: Tensor  # (N, 2, P) normalised
+    slope: Tensor  # (N, 2, P) how the place changes with the logarithm of the depth
+    damp: Tensor  # (N, 2, P) ``slope`` by what its share of an error is taken away
+    error: Tensor  # (N, 2, P)
+    share: Tensor  # (N, P) robust weight
+
+
+def _compare(
+    points: Tensor, target: Tensor, weight: Tensor, rotation: Tensor, shift: Tensor, width: float
+) -> _Seen:
+    """Errors of points (N, 3, P) against places (N, 2, P), under a motion.
 
     Along the line on which a point's image moves with its depth an error counts less, by as much
-    as the depth is uncertain: a wrong depth leaves mostly the distance from the epipolar line.
+    as the depth is uncertain: a wrong depth leaves mostly the distance from the epipolar line. It
+    is whitened by the covariance PLACE_NOISE^2 + DEPTH_NOISE^2 slope slope'.
     """
-    depth = moved[..., 2]
-    inverse = 1 / depth.clamp(min=NEAREST)
-    place = moved[..., :2] * inverse[..., None]
+    moved = rotation @ points + shift[..., None]
+    inverse = 1 / moved[:, 2:].clamp(min=NEAREST)
+    place = moved[:, :2] * inverse
+    slope = (place * shift[:, 2:, None] - shift[:, :2, None]) * inverse
+    noise = (PLACE_NOISE / DEPTH_NOISE) ** 2
+    spread = slope.square().sum(1, keepdim=True) + noise
+    damp = slope / (spread + (noise * spread).sqrt())
     error = (place - target).clamp(-10, 10)
-    along = (place * shift[:, None, 2:] - shift[:, None, :2]) * inverse[..., None]
-    power = along.square().sum(-1, keepdim=True)
-    spread = PLACE_NOISE / (PLACE_NOISE**2 + DEPTH_NOISE**2 * power).sqrt()
-    along = along * ((1 - spread) / power.clamp(min=1e-9))  # times itself: what is taken away
-    unit = (place * shift[:, None, 2:] - shift[:, None, :2]) * inverse[..., None]
-    error = error - along * (unit * error).sum(-1, keepdim=True)
-    jacobian = _jacobian(moved, inverse)
+    error = error - damp * (slope * error).sum(1, keepdim=True)
+    share = weight * _agreement(error.square().sum(1), width)
+    share = torch.where(moved[:, 2] > NEAREST, share, 0.0)
+    return _Seen(moved, inverse, place, slope, damp, error, share)
+
+
+def _linearise(seen: _Seen, target: Tensor, aside: Tensor | None = None) -> Tensor:
+    """Jacobian of the error for turn and shift, and the error: (N, 7, 2P), weighted by roots.
+
+    Products of two rows are the normal equations. With ``aside``, how points move (N, 3, P) as
+    their camera's tangents grow, there are two more before the error: of the logarithms of both
+    cameras' tangents.
+    """
+    unit = torch.eye(2, device=target.device, dtype=target.dtype)[..., None]
+    root = seen.share.sqrt()[:, None]
+    whiten = (unit - seen.damp[:, :, None] * seen.slope[:, None]) * root[:, None]  # symmetric
+    across = whiten * seen.inverse[:, None]
+    ahead = -(across * seen.place[:, :, None]).sum(1, keepdim=True)
+    # with the points' own motion m the error's is moves . m; with a turn t it is t . (p x moves)
+    twice = torch.cat([across, ahead, across], dim=1)  # x, y, z, x, y
+    moved = torch.cat([seen.moved, seen.moved[:, :2]], dim=1)[:, :, None]
+    turning = moved[:, 1:4] * twice[:, 2:5] - moved[:, 2:5] * twice[:, 1:4]
+    moves = twice[:, :3]
+    columns = [turning, moves]
     if aside is not None:
-        own = (jacobian[..., 3:] * aside[..., None, :]).sum(-1)
-        jacobian = torch.cat([jacobian, torch.stack([own, -target], dim=-1)], dim=-1)
-    jacobian = jacobian - along[..., None] * (unit[..., None] * jacobian).sum(-2, keepdim=True)
-    share = weight * _agreement(error.square().sum(-1), width)
-    return error, torch.where(depth > NEAREST, share, 0.0), jacobian
-
-
-def _jacobian(moved: Tensor, inverse: Tensor) -> Tensor:
-    """Change of the projection (N, P, 2, 6) with a turn (3) and a shift (3) of the points."""
-    x, y = moved[..., 0] * inverse, moved[..., 1] * inverse
-    none = torch.zeros_like(x)
-    first = torch.stack([-x * y, 1 + x * x, -y, inverse, none, -x * inverse], dim=-1)
-    second = torch.stack([-1 - y * y, x * y, x, none, inverse, -y * inverse], dim=-1)
-    return torch.stack([first, second], dim=-2)
+        columns.append((moves * aside[:, :, None]).sum(1, keepdim=True))
+        columns.append(-(whiten * target[:, :, None]).sum(1, keepdim=True))
+    columns.append((seen.error * root)[:, None])
+    return torch.cat(columns, dim=1).flatten(2)
