@@ -12,6 +12,7 @@ from vggt4d_ros.data.analytic_drive import outward_rig
 from vggt4d_ros.geometry import se3
 from vggt4d_ros.geometry.rig import (
     camera_residuals,
+    follow_leader,
     join_cameras,
     poses_at_set_stamps,
     twists_between_steps,
@@ -73,6 +74,46 @@ def test_platform_is_where_its_cameras_say():
     error = se3.log(se3.inverse(bases) @ joined.local_from_base)
     assert np.abs(error).max() < 0.004  # 2 mm and 2 mrad per axis and camera, four of them
     assert joined.cameras.tolist() == [4] * 5
+
+
+def led(valid: np.ndarray, unknown: tuple[int, ...] = ()) -> tuple[np.ndarray, np.ndarray]:
+    """Platform poses found by a leader, and true ones; the other cameras are seen elsewhere."""
+    rig = outward_rig(3)
+    bases = moving(np.arange(5) * 0.1)
+    wrong = se3.exp(np.random.default_rng(0).normal(0, 0.3, (3, 6)))
+    wrong[0] = np.eye(4)
+    cams = wrong @ bases[:, None] @ rig
+    cams[~valid] = np.nan
+    rig[list(unknown)] = np.nan
+
+    poses, speaks = follow_leader(cams, valid, rig)
+
+    assert (speaks.sum(axis=1) <= 1).all()
+    assert not (speaks & ~valid).any()
+    return join_cameras(poses, speaks, rig).local_from_base, bases
+
+
+def test_the_platform_follows_the_first_camera_whatever_the_others_say():
+    found, true = led(np.ones((5, 3), dtype=bool))
+
+    assert_allclose(found, true, atol=1e-9)
+
+
+def test_where_the_leader_is_missing_others_stand_in_at_their_place_on_the_rig():
+    valid = np.ones((5, 3), dtype=bool)
+    valid[2:, 0] = False  # camera 1 bridges
+    valid[4, 1] = valid[0, 1] = False
+    valid[:2, 2] = False  # sees nothing of camera 0, the last step alone
+
+    found, true = led(valid)
+
+    assert_allclose(found, true, atol=1e-9)
+
+
+def test_no_camera_with_a_place_on_the_platform_can_lead():
+    found, _ = led(np.ones((5, 3), dtype=bool), unknown=(0, 1, 2))
+
+    assert np.isnan(found).all()
 
 
 def test_a_camera_alone_gives_the_platform_and_none_gives_nan():

@@ -17,7 +17,7 @@ from vggt4d_ros.geometry.camera_info import fit_to_image
 from vggt4d_ros.geometry.given import fit_given
 from vggt4d_ros.geometry.platform_motion import PlatformMotion
 from vggt4d_ros.geometry.scale import GivenScale
-from vggt4d_ros.geometry.scale_parallax import view_pairs
+from vggt4d_ros.geometry.parallax import view_pairs
 from vggt4d_ros.geometry.tracked import TrackedWindow
 from vggt4d_ros.geometry.tracker import Tracker
 from vggt4d_ros.model.engine import Engine

@@ -5,11 +5,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 
 from vggt4d_ros.geometry.align import Alignment
 from vggt4d_ros.geometry.observation import Observation
+from vggt4d_ros.geometry.parallax import RigParallax
 from vggt4d_ros.geometry.platform import Placed
 from vggt4d_ros.geometry.scale import ScaleEstimate
 from vggt4d_ros.geometry.tracked import FIRST_WINDOW
@@ -27,7 +29,7 @@ def notices_of(
     seen: Observation,
     scale: ScaleEstimate,
     alignment: Alignment | None,
-    placed: Placed,
+    contradicted: Mapping[int, tuple[float, float]],
     started: str,
 ) -> tuple[str, ...]:
     """Gives warnings about a window; empty where all is as it should be."""
@@ -42,7 +44,7 @@ def notices_of(
     notices += [
         f"the network contradicts the extrinsics of {seen.names[view]}: "
         f"{metres:.2g} m, {math.degrees(radians):.1f} degrees; it is left out of the merged cloud"
-        for view, (metres, radians) in contradictions(seen, scale, placed).items()
+        for view, (metres, radians) in contradicted.items()
     ]
     unknown = {seen.names[view] for _, view in seen.predicted_intrinsics}
     if unknown:
@@ -64,10 +66,15 @@ def notices_of(
 
 
 def contradictions(
-    seen: Observation, scale: ScaleEstimate, placed: Placed
+    seen: Observation, scale: ScaleEstimate, placed: Placed, parallax: RigParallax | None = None
 ) -> dict[int, tuple[float, float]]:
-    """Gives view -> m, rad of the cameras that are not where their extrinsics say."""
+    """Gives view -> m, rad of the cameras that are not where their extrinsics say.
+
+    Where cameras are compared by what they both see, either of the two explains the miss alone.
+    """
     depth_m = seen.median_depth * scale.value
+    if parallax is not None:
+        return {v: (_or(miss * depth_m, 0.0), miss) for v, miss in parallax.contradicted.items()}
     metres, radians = placed.camera_residual_m, placed.camera_residual_rad
     with np.errstate(invalid="ignore"):
         bad = (radians > _RIG_RESIDUAL_RAD) | (metres > _RIG_RESIDUAL_PER_DEPTH * depth_m)

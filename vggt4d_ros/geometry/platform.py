@@ -14,6 +14,7 @@ from vggt4d_ros.geometry import se3
 from vggt4d_ros.geometry.observation import Observation
 from vggt4d_ros.geometry.rig import (
     camera_residuals,
+    follow_leader,
     join_cameras,
     poses_at_set_stamps,
     shift_poses,
@@ -71,20 +72,26 @@ class Platform:
         self._started = False
         self._learned: dict[int, Array] = {}  # view -> base_from_cam as last seen
 
-    def place(self, seen: Observation, scale: float, base_from_cam: Array) -> Placed:
+    def place(
+        self, seen: Observation, scale: float, base_from_cam: Array, by_leader: bool = False
+    ) -> Placed:
         """Puts a window's cameras and platform into its own world.
 
         Args:
             seen: the window, with at least one valid pose.
             scale: length per network unit.
             base_from_cam: (V, 4, 4); NaN: not known.
+            by_leader: as ``follow_leader``.
         """
         rig, redefined = self._choose(seen.valid, base_from_cam)
         own = seen.net_from_cam.copy()
         own[..., :3, 3] *= scale
         synced = poses_at_set_stamps(own, seen.stamps_ns, seen.set_stamps_ns, seen.valid)
         synced = synced.copy() if synced is own else synced
-        joined = join_cameras(synced, seen.valid, rig)
+        speaks = seen.valid
+        if by_leader:
+            synced, speaks = follow_leader(synced, seen.valid, rig)
+        joined = join_cameras(synced, speaks, rig)
         bases, cameras = joined.local_from_base, joined.cameras
         alone = ~np.isfinite(bases).all(axis=(1, 2))
         if alone.any() and self._learned:

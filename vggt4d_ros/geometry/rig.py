@@ -84,6 +84,48 @@ def poses_at_set_stamps(
     return result
 
 
+def follow_leader(
+    local_from_cam: Array, valid: NDArray[np.bool_], base_from_cam: Array
+) -> tuple[Array, NDArray[np.bool_]]:
+    """Takes the platform's motion from one camera; the others stand in where it is missing.
+
+    For networks whose word on where cameras are among one another, and on how the others move, is
+    poor: they see every frame beside the window's first one, and only those of its own camera show
+    much of the same. A camera that stands in is moved with its whole path to where the rig has it.
+
+    Args:
+        local_from_cam: (T, V, 4, 4) metres, cameras of a step at one instant.
+        valid: (T, V)
+        base_from_cam: (V, 4, 4) metres; NaN: not known.
+
+    Returns:
+        Poses (T, V, 4, 4) and which of them (T, V) speak for the platform: one a step.
+    """
+    known = valid & np.isfinite(base_from_cam).all(axis=(1, 2))
+    poses, speaks = local_from_cam.copy(), np.zeros_like(known)
+    if not known.any():
+        return poses, speaks
+    leader = int(np.flatnonzero(known)[0]) % known.shape[1]
+    others = [int(v) for v in np.argsort(-known.sum(axis=0), kind="stable") if v != leader]
+    bases = np.full((len(known), 4, 4), np.nan)  # the platform by the cameras so far
+    for view in (leader, *others):
+        steps, placed = known[:, view], speaks.any(axis=1)
+        if placed.all():
+            break
+        own = local_from_cam[:, view] @ se3.inverse(base_from_cam[view])
+        both = steps & placed
+        if both.any():
+            turns = bases[both, :3, :3] @ own[both, :3, :3].swapaxes(-1, -2)
+            turn = se3.nearest_rotation(turns.mean(axis=0))
+            shift = (bases[both, :3, 3] - own[both, :3, 3] @ turn.T).mean(axis=0)
+            moved = se3.make_transform(turn, shift)
+            poses[steps, view] = moved @ local_from_cam[steps, view]
+            own = moved @ own
+        speaks[:, view] = steps & ~placed
+        bases[speaks[:, view]] = own[speaks[:, view]]
+    return poses, speaks
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class PlatformPoses:
     """One pose of the platform per step, joined from all cameras whose place on it is known."""

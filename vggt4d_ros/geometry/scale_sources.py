@@ -10,6 +10,7 @@ import numpy as np
 
 from vggt4d_ros.datatypes import Array, Prediction
 from vggt4d_ros.geometry.observation import DepthSamples, Observation
+from vggt4d_ros.geometry.parallax import RigParallax
 from vggt4d_ros.geometry.rig import poses_at_set_stamps
 from vggt4d_ros.geometry.scale import (
     GivenScale,
@@ -22,7 +23,6 @@ from vggt4d_ros.geometry.scale import (
     no_scale,
     rig_scale,
 )
-from vggt4d_ros.geometry.scale_parallax import parallax_scale
 from vggt4d_ros.geometry.se3 import BODY_FROM_OPTICAL
 
 
@@ -32,6 +32,7 @@ def measure_scale(
     base_from_cam: Array,
     odom_from_cam: Array | None,
     given: GivenScale | None,
+    parallax: RigParallax | None = None,
 ) -> ScaleEstimate:
     """Gives the first estimate that holds: rig, motion, given depth, given height; else why none.
 
@@ -41,8 +42,10 @@ def measure_scale(
         base_from_cam: (V, 4, 4) metres, NaN not known.
         odom_from_cam: (T, V, 4, 4) metres, NaN not known.
         given: lengths that somebody knows.
+        parallax: what the cameras both see, where the network compares them: then it is not
+            asked where it has its cameras, which rests on the same matches and on less.
     """
-    estimates = [_by_rig(seen, prediction, base_from_cam)]
+    estimates = [_by_baseline(seen, base_from_cam) if parallax is None else parallax.scale]
     if not estimates[-1].known and odom_from_cam is not None:
         estimates.append(
             motion_scale(seen.net_from_cam, seen.valid, odom_from_cam, seen.median_depth)
@@ -56,18 +59,9 @@ def measure_scale(
     return no_scale("; ".join(estimate.reason for estimate in estimates if estimate.reason))
 
 
-def _by_rig(seen: Observation, prediction: Prediction, base_from_cam: Array) -> ScaleEstimate:
-    """Asks the matches between the cameras, where the network gives them.
-
-    Then it is not asked where it has its cameras: that rests on the same matches and on less.
-    """
-    if prediction.matches is None:
-        synced = poses_at_set_stamps(
-            seen.net_from_cam, seen.stamps_ns, seen.set_stamps_ns, seen.valid
-        )
-        return rig_scale(synced, seen.valid, base_from_cam, seen.median_depth)
-    known = {s: model for s, model in seen.models.items() if s not in seen.predicted_intrinsics}
-    return parallax_scale(prediction.matches, prediction.frames, known, base_from_cam)
+def _by_baseline(seen: Observation, base_from_cam: Array) -> ScaleEstimate:
+    synced = poses_at_set_stamps(seen.net_from_cam, seen.stamps_ns, seen.set_stamps_ns, seen.valid)
+    return rig_scale(synced, seen.valid, base_from_cam, seen.median_depth)
 
 
 def _from_depth(prediction: Prediction, given: GivenScale) -> ScaleEstimate:

@@ -14,6 +14,7 @@ from vggt4d_ros.geometry import se3
 from vggt4d_ros.geometry.align import Alignment, Overlap, align
 from vggt4d_ros.geometry.notices import contradictions, notices_of
 from vggt4d_ros.geometry.observation import DepthSamples, Observation, observe, sample_weights
+from vggt4d_ros.geometry.parallax import RigParallax, compare_views
 from vggt4d_ros.geometry.platform import Platform, rig_matrix, turned_only
 from vggt4d_ros.geometry.scale import GivenScale, ScaleEstimate, no_scale
 from vggt4d_ros.geometry.scale_filter import ScaleFilter
@@ -120,9 +121,10 @@ class Tracker:
             raise ValueError(f"odom_from_cam must be (T, V, 4, 4), got {odom_from_cam.shape}")
         if not seen.valid.any():
             return self._nothing(seen)
-        scale = self._find_scale(seen, prediction, base_from_cam, odom_from_cam, given)
+        parallax = _parallax(seen, prediction, base_from_cam)
+        scale = self._find_scale(seen, prediction, base_from_cam, odom_from_cam, given, parallax)
         extrinsics = base_from_cam if self._metric else turned_only(base_from_cam)
-        placed = self._platform.place(seen, scale.value, extrinsics)
+        placed = self._platform.place(seen, scale.value, extrinsics, parallax is not None)
         if placed.redefined and self._before is not None:
             self._restart("the cameras' places on the platform became known or were lost")
         odom_from_base = placed.odom_from_base(odom_from_cam)
@@ -146,6 +148,7 @@ class Tracker:
             )
         world_from_cam = world_from_local @ placed.local_from_cam
         world_from_base = world_from_local @ placed.local_from_base
+        contradicted = contradictions(seen, scale, placed, parallax)
         tracked = TrackedWindow(
             valid=seen.valid,
             invalid_reasons=seen.invalid_reasons,
@@ -161,9 +164,9 @@ class Tracker:
             alignment=alignment,
             rig_residual_m=placed.residual_m,
             rig_residual_rad=placed.residual_rad,
-            contradicted=contradictions(seen, scale, placed),
+            contradicted=contradicted,
             started=started,
-            warnings=notices_of(seen, scale, alignment, placed, started),
+            warnings=notices_of(seen, scale, alignment, contradicted, started),
         )
         self._remember(seen, tracked, odom_from_base)
         return tracked
@@ -175,6 +178,7 @@ class Tracker:
         base_from_cam: Array,
         odom_from_cam: Array | None,
         given: GivenScale | None,
+        parallax: RigParallax | None,
     ) -> ScaleEstimate:
         """Asks the sources, joins them with the window before, and notes when metres begin."""
         poses: dict[Key, Array] = {}
@@ -182,7 +186,7 @@ class Tracker:
         if self._before is not None:
             poses, samples = self._before.world_from_cam, self._before.samples
         carried = carried_scale(seen, poses, samples)
-        measured = measure_scale(seen, prediction, base_from_cam, odom_from_cam, given)
+        measured = measure_scale(seen, prediction, base_from_cam, odom_from_cam, given, parallax)
         shared = sum(key in poses for key in seen.keys.values()) / len(seen.keys)
         scale = self._scale.update(
             carried.value if carried.known else None, carried.sigma, measured, shared
@@ -284,6 +288,16 @@ class Tracker:
             started="",
             warnings=("no usable pose in the window",),
         )
+
+
+def _parallax(
+    seen: Observation, prediction: Prediction, base_from_cam: Array
+) -> RigParallax | None:
+    """What the calibrated cameras both see; None where the network does not compare them."""
+    if prediction.matches is None:
+        return None
+    known = {s: model for s, model in seen.models.items() if s not in seen.predicted_intrinsics}
+    return compare_views(prediction.matches, prediction.frames, known, base_from_cam)
 
 
 def _placed(poses: Array) -> list[int]:

@@ -1,6 +1,6 @@
 # Copyright 2026 The vggt4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Metric scale by what the cameras of a rig both see."""
+"""What the cameras of a rig both see: metric scale, and extrinsics that are wrong."""
 
 from __future__ import annotations
 
@@ -8,13 +8,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from numpy.testing import assert_allclose
 
-from vggt4d_ros.data.analytic_drive import stereo_rig
-from vggt4d_ros.datatypes import CameraModel, FramePrediction, ViewMatches
+from vggt4d_ros.data.analytic_drive import AnalyticDrive, stereo_rig
+from vggt4d_ros.datatypes import CameraModel, FramePrediction, Prediction, Rig, ViewMatches
 from vggt4d_ros.geometry import se3
+from vggt4d_ros.geometry.parallax import compare_views, view_pairs
 from vggt4d_ros.geometry.pinhole import pixel_rays, project
 from vggt4d_ros.geometry.scale import ScaleEstimate, ScaleSource
-from vggt4d_ros.geometry.scale_parallax import parallax_scale, view_pairs
+from vggt4d_ros.geometry.tracker import Tracker
 
 TRUE = 0.4  # metres per network unit
 LENS = CameraModel(64, 48, 60.0, 62.0, 31.0, 24.0)
@@ -52,7 +54,7 @@ class Scene:
         return ViewMatches(1, (0, 1), pixels, place, np.ones(len(pixels)), NOISE)
 
     def scale(self, *matches: ViewMatches) -> ScaleEstimate:
-        return parallax_scale(matches, self.frames, self.models, self.rig)
+        return compare_views(matches, self.frames, self.models, self.rig).scale
 
 
 @pytest.mark.parametrize("lens", [LENS, BENT], ids=["pinhole", "bent"])
@@ -73,7 +75,7 @@ def test_where_the_network_has_its_cameras_does_not_matter_but_its_depth_does() 
         for slot, frame in scene.frames.items()
     }
 
-    found = parallax_scale([scene.matches()], half, scene.models, scene.rig)
+    found = compare_views([scene.matches()], half, scene.models, scene.rig).scale
 
     assert found.value == pytest.approx(2 * TRUE, rel=1e-5)
 
@@ -134,9 +136,88 @@ def test_uncalibrated_cameras_and_unknown_extrinsics_are_left_out() -> None:
     lost = scene.rig.copy()
     lost[1] = np.nan
 
-    assert not parallax_scale([match], scene.frames, {(1, 0): LENS}, scene.rig).known
-    assert not parallax_scale([match], scene.frames, scene.models, lost).known
-    assert not parallax_scale([], scene.frames, scene.models, scene.rig).known
+    for found in (
+        compare_views([match], scene.frames, {(1, 0): LENS}, scene.rig),
+        compare_views([match], scene.frames, scene.models, lost),
+        compare_views([], scene.frames, scene.models, scene.rig),
+    ):
+        assert not found.scale.known
+        assert not found.contradicted
+
+
+def three_cameras(turned: int) -> tuple[list[ViewMatches], Scene]:
+    """All pairs of three cameras on a line, one of them turned while TF does not know."""
+    rig = np.concatenate([toed_in(), stereo_rig(0.6)[1:]])
+    true = rig.copy()
+    true[turned] = true[turned] @ se3.exp(np.array([0.0, 0.0, 0.0, 0.2, 0.0, 0.0]))
+    scene = Scene(rig)
+    scene.frames = {(1, view): scene.frames[1, 0] for view in range(3)}
+    scene.models = {(1, view): LENS for view in range(3)}
+    matches = []
+    for first, second in view_pairs(list(rig)):
+        pair = scene.matches(true[[first, second]])
+        matches.append(replace(pair, views=(first, second)))
+    return matches, scene
+
+
+@pytest.mark.parametrize("turned", [0, 1, 2])
+def test_of_three_cameras_the_wrong_one_is_outvoted(turned: int) -> None:
+    matches, scene = three_cameras(turned)
+
+    found = compare_views(matches, scene.frames, scene.models, scene.rig)
+
+    assert list(found.contradicted) == [turned]
+    assert found.contradicted[turned] == pytest.approx(0.2, rel=0.3)
+    assert found.scale.value == pytest.approx(TRUE, rel=0.01)  # by the other two
+
+
+def test_cameras_that_see_nothing_in_common_are_not_contradicted() -> None:
+    scene = Scene(toed_in())
+    exact = scene.matches()
+    few = replace(
+        exact, first=exact.first[:5], second=exact.second[:5] + 20.0, weight=exact.weight[:5]
+    )
+
+    assert not compare_views([few], scene.frames, scene.models, scene.rig).contradicted
+
+
+def stereo_window(shift: np.ndarray) -> tuple[AnalyticDrive, Prediction]:
+    """A drive of two cameras, the second of which the network sees elsewhere by ``shift``."""
+    drive = AnalyticDrive(stereo_rig(0.3), seed=4)
+    found = drive.predict(5, (drive.length - 1,))
+    poses = found.cam_from_world.copy()
+    poses[:, 1] = se3.exp(shift) @ poses[:, 1]
+    step = drive.length - 1
+    model, metres = drive.model, drive.metres_per_unit
+    columns, rows = np.meshgrid(np.arange(8, 152, 12), np.arange(8, 112, 12))
+    pixels = np.stack([columns, rows], -1).reshape(-1, 2)
+    rays = np.concatenate([pixel_rays(pixels.astype(float), model), np.ones((len(pixels), 1))], -1)
+    depth = found.frames[step, 0].depth[pixels[:, 1], pixels[:, 0]] * metres
+    rig = drive.base_from_cam
+    seen = se3.transform_points(se3.inverse(rig[1]) @ rig[0], rays * depth[:, None])
+    match = ViewMatches(
+        step, (0, 1), pixels.astype(float), project(seen, model), np.ones(len(pixels)), NOISE
+    )
+    return drive, replace(found, cam_from_world=poses, matches=(match,))
+
+
+def test_matches_that_agree_with_tf_outweigh_where_the_network_has_its_cameras() -> None:
+    drive, prediction = stereo_window(np.array([0.05, 0.0, 0.1, 0.1, -0.15, 0.1]))
+    rig = Rig(tuple(drive.base_from_cam))
+
+    tracked = Tracker().update(drive.window(5), prediction, rig)
+    believed = Tracker().update(drive.window(5), replace(prediction, matches=None), rig)
+
+    assert believed.contradicted or not believed.scale.known  # what it is about
+    assert tracked.scale.value == pytest.approx(drive.metres_per_unit, rel=1e-3)
+    assert not tracked.contradicted
+    between = se3.inverse(tracked.world_from_cam[:, 0]) @ tracked.world_from_cam[:, 1]
+    expected = se3.inverse(drive.base_from_cam[0]) @ drive.base_from_cam[1]
+    assert_allclose(between, np.broadcast_to(expected, between.shape), atol=1e-6)
+    # and the platform moves as it does
+    moved = se3.inverse(tracked.world_from_cam[0, 0]) @ tracked.world_from_cam[-1, 0]
+    true = [drive.world_from_cam(index, 0) for index in (2, 5)]
+    assert_allclose(moved, se3.inverse(true[0]) @ true[1], atol=1e-6)
 
 
 def test_pairs_are_of_cameras_whose_distance_is_known() -> None:

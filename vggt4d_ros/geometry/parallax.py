@@ -1,9 +1,10 @@
 # Copyright 2026 The vggt4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Metres per network unit from points that two cameras of a rig both see.
+"""What points that two cameras of a rig both see say of its extrinsics and of the scale.
 
 The rig's extrinsics give such a point's distance in metres, whatever the network thinks of where
-its cameras are; beside the network's own depth at that pixel this is a ratio.
+its cameras are; beside the network's own depth at that pixel this is a ratio. A match far from its
+epipolar line says that the extrinsics are wrong, as far as that shows: not along the line.
 """
 
 from __future__ import annotations
@@ -34,13 +35,35 @@ POINTS = 5
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Points:
-    """What one pair of cameras says of N points."""
+class RigParallax:
+    """What the matches between a rig's cameras say of its extrinsics."""
 
-    logs: Array  # (N,) logarithm of metres per network unit
+    scale: ScaleEstimate
+    # view -> how far its matches lie from their epipolar lines, rad, median; of cameras that
+    # agree with no other one though they see enough in common
+    contradicted: dict[int, float]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Points:
+    """What one view of a camera by another says of N points."""
+
+    views: tuple[int, int]
+    logs: Array  # (N,) logarithm of metres per network unit, of points that agree with TF
     weight: Array  # (N,)
     total: float  # probability of all matches that have parallax, and of those that agree
     agreed: float
+    miss: float  # rad, median distance of the former from their epipolar lines
+
+    @property
+    def is_enough(self) -> bool:
+        """Whether the two cameras see enough in common to say anything of their extrinsics."""
+        return self.total >= LEAST_POINTS
+
+    @property
+    def agrees(self) -> bool:
+        """Whether they do not contradict TF."""
+        return self.agreed >= LEAST_SHARE * self.total
 
 
 def view_pairs(base_from_cam: Sequence[Array | None]) -> tuple[tuple[int, int], ...]:
@@ -60,12 +83,12 @@ def _distance(first: Array | None, second: Array | None) -> float:
     return math.dist(first[:3, 3].tolist(), second[:3, 3].tolist())
 
 
-def parallax_scale(
+def compare_views(
     matches: Sequence[ViewMatches],
     frames: Mapping[Slot, FramePrediction],
     models: Mapping[Slot, CameraModel],
     base_from_cam: Array,
-) -> ScaleEstimate:
+) -> RigParallax:
     """Gives the scale at which the network's depth is that which the rig's parallax tells.
 
     Args:
@@ -83,17 +106,33 @@ def parallax_scale(
             moved = se3.inverse(base_from_cam[second]) @ base_from_cam[first]
             pair = (models[slots[0]], models[slots[1]])
             found.append(_compare(match, frames[slots[0]], pair, moved))
-    if not found:
-        return no_scale("")
-    total, agreed = (sum(getattr(p, name) for p in found) for name in ("total", "agreed"))
-    if total >= LEAST_POINTS and agreed < LEAST_SHARE * total:
-        return no_scale(
-            f"rig parallax: {100 * (1 - agreed / total):.0f} % of the matches between cameras "
-            "contradict TF"
-        )
-    if agreed < LEAST_POINTS:
+    return RigParallax(_scale_of(found), _contradicted([p for p in found if p.is_enough]))
+
+
+def _contradicted(pairs: list[_Points]) -> dict[int, float]:
+    """Cameras that no other one agrees with: of two that differ both are."""
+    trusted = {view for points in pairs if points.agrees for view in points.views}
+    misses: dict[int, list[float]] = {}
+    for points in pairs:
+        for view in points.views:
+            misses.setdefault(view, []).append(points.miss)
+    return {v: float(np.median(m)) for v, m in sorted(misses.items()) if v not in trusted}
+
+
+def _scale_of(pairs: list[_Points]) -> ScaleEstimate:
+    if not pairs:
+        return no_scale("no calibrated camera sees what another with known extrinsics sees")
+    usable = [points for points in pairs if points.agrees and len(points.logs)]
+    if sum(points.agreed for points in usable) >= LEAST_POINTS:
+        return _join(usable)
+    enough = [points for points in pairs if points.is_enough and not points.agrees]
+    if not enough:
         return no_scale("rig parallax: the cameras see too few points in common")
-    return _join([points for points in found if len(points.logs)])
+    total, agreed = (sum(getattr(p, name) for p in enough) for name in ("total", "agreed"))
+    return no_scale(
+        f"rig parallax: {100 * (1 - agreed / total):.0f} % of the matches between cameras "
+        "contradict TF"
+    )
 
 
 def _join(pairs: list[_Points]) -> ScaleEstimate:
@@ -133,16 +172,19 @@ def _compare(
         away = np.linalg.norm(at_zero + inverse[:, None] * slope, axis=1) / along
         sigma = noise * along / (np.sqrt(power) * np.abs(inverse))
         parallax = (along > 0) & (sigma < MAX_NOISE)
+        known = parallax & np.isfinite(away)
         agrees = parallax & (inverse > 0) & (away < AGREES * noise)
         depth = _at(frame.depth, match.first)
         logs = -np.log(inverse) - np.log(depth)
         weight = match.weight / (np.square(sigma) + DEPTH_NOISE**2)
         agrees &= np.isfinite(logs)
     return _Points(
-        logs[agrees],
-        weight[agrees],
-        float(match.weight[parallax].sum()),
-        float(match.weight[agrees].sum()),
+        views=match.views,
+        logs=logs[agrees],
+        weight=weight[agrees],
+        total=float(match.weight[parallax].sum()),
+        agreed=float(match.weight[agrees].sum()),
+        miss=float(np.median(away[known])) if known.any() else 0.0,
     )
 
 
