@@ -216,14 +216,15 @@ def _tangents(field_of_view: Tensor) -> Tensor:
 
 def _places(logits: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
     """Mean place (N, P, 2) in cells around the best cell, and its probability (N, P)."""
-    probability = logits.softmax(-1)[..., :-1]
-    best = probability.argmax(-1)
-    row, column = best // width, best % width
-    cells = cell_grid(height, width, logits.device).flatten(1)  # (2, P)
-    near = ((cells[0] - column[..., None]).abs() < 1.5) & ((cells[1] - row[..., None]).abs() < 1.5)
-    close = torch.where(near, probability, 0.0)
+    best = logits[..., :-1].max(-1).indices
+    around = cell_grid(3, 3, logits.device).flatten(1).long() - 1  # (2, 9)
+    columns, rows = (best % width)[..., None] + around[0], (best // width)[..., None] + around[1]
+    inside = (columns >= 0) & (columns < width) & (rows >= 0) & (rows < height)
+    near = torch.where(inside, rows * width + columns, 0)
+    close = torch.where(inside, logits.softmax(-1).gather(-1, near), 0.0)
     sure = close.sum(-1)
-    return close @ cells.T / sure[..., None].clamp(min=1e-9), sure
+    place = torch.stack([(close * columns).sum(-1), (close * rows).sum(-1)], dim=-1)
+    return place / sure[..., None].clamp(min=1e-9), sure
 
 
 def _normalised(cells: Tensor, tangents: Tensor, size: tuple[int, int]) -> Tensor:
