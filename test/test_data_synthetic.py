@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -11,16 +13,24 @@ from torch import Tensor
 from torch.nn import functional
 
 from vggt4d_ros.data.primitives import Scene
-from vggt4d_ros.data.scenes import BOLD, KINDS, SceneConfig
+from vggt4d_ros.data.scenes import BOLD, FLYING, FURNISHED, KINDS, SceneConfig
 from vggt4d_ros.data.synthetic import SyntheticWindows, render
 from vggt4d_ros.data.windows import WindowBatch, project_points, transform_points
 
 HEIGHT, WIDTH = 64, 96
 
 
-@pytest.fixture(scope="module", params=KINDS)
+CONFIGS = {
+    **{kind: SceneConfig(kinds=(kind,), kind_weights=(1.0,)) for kind in KINDS},
+    # large ones: of thin things hardly more than edges is seen at this image size
+    "flying": replace(FLYING, fliers=(2, 4), flier_size=(0.25, 0.4)),
+    "furnished": FURNISHED,
+}
+
+
+@pytest.fixture(scope="module", params=CONFIGS)
 def rendered(request: pytest.FixtureRequest) -> tuple[list[Scene], WindowBatch]:
-    config = SceneConfig(kinds=(request.param,), kind_weights=(1.0,), drop_share=0.0)
+    config = replace(CONFIGS[request.param], drop_share=0.0)
     source = SyntheticWindows(config, seed=3)
     scenes = [source.scene(index, 3, 2) for index in range(6)]
     return scenes, render(scenes, HEIGHT, WIDTH)

@@ -115,18 +115,39 @@ def test_points_loss_is_distance_over_depth() -> None:
     assert float(value) == pytest.approx(0.5, rel=1e-5)
 
 
-def test_coarse_flow_is_the_mean_of_what_is_known() -> None:
-    flow = torch.zeros(1, 1, 1, 2, 4, 2)
-    flow[..., 0, 0, :] = torch.tensor([4.0, 8.0])
-    valid = torch.ones(1, 1, 1, 2, 4, dtype=torch.bool)
-    valid[..., 1, 0] = False
-    valid[..., :, 2:] = False
-    flow[..., 1, 0, :] = 1e6
+def test_coarse_cell_is_widened_over_its_own_pixels() -> None:
+    stage = torch.arange(12.0).view(1, 1, 1, 2, 3, 2)
 
-    pooled, known = losses.pool_flow(flow, valid, (1, 2))
+    wide = losses.widen(stage, (4, 6))
 
-    torch.testing.assert_close(pooled[0, 0, 0, 0, 0], torch.tensor([4 / 3, 8 / 3]))
-    assert known.tolist() == [[[[[True, False]]]]]
+    assert wide.shape == (1, 1, 1, 4, 6, 2)
+    torch.testing.assert_close(wide[..., ::2, 1::2, :], stage)
+    torch.testing.assert_close(wide[..., 1::2, ::2, :], stage)
+
+
+def test_coarse_flow_is_taught_what_most_of_its_pixels_do() -> None:
+    goal = torch.zeros(1, 1, 1, 4, 4, 2)
+    goal[..., :1, :, 0] = 20.0  # a quarter of the cell moves; the mean would be 5
+    valid = torch.ones(1, 1, 1, 4, 4, dtype=torch.bool)
+    hidden, logits = ~valid, torch.zeros(1, 1, 1, 4, 4)
+
+    def loss(of_cell: float) -> float:
+        stage = torch.tensor([of_cell, 0.0]).view(1, 1, 1, 1, 1, 2)
+        return float(
+            losses.flow_losses(FlowField((0,), goal, logits, [stage]), goal, valid, hidden)[0]
+        )
+
+    assert loss(0.0) == pytest.approx(0.7 * 5.0 / 8.0)
+    assert loss(0.0) < loss(5.0) < loss(20.0)
+
+
+def test_unknown_flow_teaches_coarse_cells_nothing() -> None:
+    goal = torch.zeros(1, 1, 1, 2, 2, 2)
+    goal[..., 0, 0, :] = 1e6
+    valid = torch.tensor([[False, True], [True, True]]).view(1, 1, 1, 2, 2)
+    field = FlowField((0,), goal, torch.zeros(1, 1, 1, 2, 2), [torch.zeros(1, 1, 1, 1, 1, 2)])
+
+    assert float(losses.flow_losses(field, goal, valid, ~valid)[0]) == 0.0
 
 
 def test_flow_loss_halves_hidden_pixels_and_adds_coarser_stages() -> None:
@@ -138,7 +159,7 @@ def test_flow_loss_halves_hidden_pixels_and_adds_coarser_stages() -> None:
 
     value, confidence = losses.flow_losses(field, goal, YES, hidden)
 
-    assert float(value) == pytest.approx(0.75 + 0.7)  # 8 px is one unit
+    assert float(value) == pytest.approx(0.75 * (1 + 0.7))  # 8 px is one unit
     assert float(confidence) == pytest.approx(math.log(2))
 
 

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import colorsys
+from dataclasses import replace
 
 import numpy as np
 
@@ -54,6 +55,13 @@ def sample_room_surface(rng: np.random.Generator, kind: str, half: Array, textur
         for face in SKY_FACES[kind]:
             colors[face], texture[face], repeats[face] = sky, cloud, 0.25 / half[0]
     return Surface(texture, colors, repeats, rng.random((6, 2)))
+
+
+def fade(surface: Surface, contrast: float) -> Surface:
+    """The same with its second colours nearer to the first: plain walls for 0."""
+    first = surface.colors[:, :1]
+    colors = first + np.array([0.0, contrast])[:, None] * (surface.colors - first)
+    return replace(surface, colors=colors)
 
 
 def _sky(rng: np.random.Generator) -> Array:

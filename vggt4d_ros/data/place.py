@@ -36,6 +36,7 @@ class Tables:
     repeats: Tensor  # (F, K, 6)
     shift: Tensor  # (F, K, 6, 2)
     sky: Tensor  # (F, K, 6) bool: seen, but without depth
+    lamps: Tensor  # (F, K, L, 5): place as seen from the part, metres; reach and strength
     focal: Tensor  # (F,)
     ambient: Tensor  # (F,)
     intrinsics: Tensor  # (B, T, V, 3, 3)
@@ -56,11 +57,12 @@ def make_tables(
 ) -> Tables:
     """Builds the tables of a batch of scenes that agree in T and V."""
     count = max(len(scene.primitives) for scene in scenes)
-    parts = [_scene_tables(scene, count, height, width) for scene in scenes]
+    lamps = max(len(scene.lamps) for scene in scenes)
+    parts = [_scene_tables(scene, count, lamps, height, width) for scene in scenes]
 
     def stack(name: str, dtype: torch.dtype = torch.float32, flat: bool = True) -> Tensor:
         array = np.stack([part[name] for part in parts])  # (B, T, V, ...)
-        array = array.reshape(-1, *array.shape[3:]) if flat else array
+        array = array.reshape(math.prod(array.shape[:3]), *array.shape[3:]) if flat else array
         return torch.from_numpy(array).to(device, dtype)
 
     placed = Placed(
@@ -85,6 +87,7 @@ def make_tables(
         repeats=stack("repeats"),
         shift=stack("shift"),
         sky=stack("sky", torch.bool),
+        lamps=stack("lamps"),
         focal=stack("focal"),
         ambient=stack("ambient"),
         intrinsics=stack("intrinsics", flat=False),
@@ -92,7 +95,9 @@ def make_tables(
     )
 
 
-def _scene_tables(scene: Scene, count: int, height: int, width: int) -> dict[str, Array]:
+def _scene_tables(
+    scene: Scene, count: int, lamps: int, height: int, width: int
+) -> dict[str, Array]:
     """All tables of one scene, (T, V, K, ...); unused primitives come before the room."""
     cams = scene.cam_from_world
     steps, views = cams.shape[:2]
@@ -153,11 +158,22 @@ def _scene_tables(scene: Scene, count: int, height: int, width: int) -> dict[str
         "repeats": spread(np.stack([look.repeats for look in looks]), 2),
         "shift": spread(np.stack([look.shift for look in looks]), 2),
         "sky": spread(sky, 2),
+        "lamps": over_views(_lamps_from_parts(scene, world_from_part, lamps)),
         "focal": spread(k_matrix[:, 0, 0], 1),
         "ambient": np.full((steps, views), scene.ambient),
         "intrinsics": spread(k_matrix, 1),
         "cam_from_world": cams,
     }
+
+
+def _lamps_from_parts(scene: Scene, world_from_part: Array, count: int) -> Array:
+    """Lamps (T, K, count, 5) as seen from the parts (T, K, 4, 4); missing ones give no light."""
+    lamps = np.ones((count, 5)) * [0, 0, 0, 1, 0]
+    lamps[: len(scene.lamps)] = scene.lamps
+    away = lamps[:, :3] - world_from_part[..., None, :3, 3]
+    place = away @ world_from_part[..., :3, :3]  # rows: the inverse rotation
+    rest = np.broadcast_to(lamps[:, 3:], (*place.shape[:-1], 2))
+    return np.concatenate([place, rest], -1)
 
 
 def _ball_radius(parts: Sequence[Primitive]) -> Array:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from vggt4d_ros.data.furniture import least_gap, sample_piece
 from vggt4d_ros.data.looks import sample_surface
 from vggt4d_ros.data.primitives import Array, Primitive, rotation_x, rotation_y, transform
 from vggt4d_ros.data.things import Part, sample_parts
@@ -100,7 +101,20 @@ def add_thing(rng: np.random.Generator, stage: Stage, number: int, speed: float)
         phase, pace_angle = rng.uniform(0, 2 * math.pi), rng.uniform(0.4, 1.1)
         phases = phase + pace_angle * time if speed else np.full(len(time), phase)
         placed = [transform(turning, way) @ part.at(phases) for part in parts]
-        return _clothed(rng, stage, parts, placed, number=number, size=size)
+        return clothed(rng, stage, parts, placed, number=number, size=size)
+    return []
+
+
+def add_furniture(rng: np.random.Generator, stage: Stage, number: int) -> list[Primitive]:
+    """Puts a piece of furniture into a room; no primitive where it would be at a camera."""
+    ground, eyes = stage.ground, stage.eyes.reshape(-1, 3)
+    for _ in range(TRIES):
+        parts, world_from_piece = sample_piece(rng, ground.center, ground.half)
+        if least_gap(parts, world_from_piece, eyes) < CLEARANCE:
+            continue
+        still = np.zeros(len(stage.time))
+        placed = [world_from_piece @ part.at(still) for part in parts]
+        return clothed(rng, stage, parts, placed, number=number, size=0.6, alike=0.75)
     return []
 
 
@@ -116,7 +130,7 @@ def _spot(rng: np.random.Generator, stage: Stage) -> tuple[int, Array, float]:
     return step, stage.eyes[step, view] + world_from_cam @ (ray * distance), distance
 
 
-def _clothed(
+def clothed(
     rng: np.random.Generator,
     stage: Stage,
     parts: Sequence[Part],
@@ -124,12 +138,13 @@ def _clothed(
     *,
     number: int,
     size: float,
+    alike: float = 0.5,
 ) -> list[Primitive]:
-    """Gives each part a look, half of them the same."""
+    """Gives each part a look; the share ``alike`` of them has the same one."""
     shared = sample_surface(rng, stage.textures, size)
     primitives = []
     for part, pose in zip(parts, world_from_part, strict=True):
-        own = rng.random() >= 0.5
+        own = rng.random() >= alike
         look = sample_surface(rng, stage.textures, size) if own else shared
         primitives.append(Primitive(part.kind, part.half, pose, look, number))
     return primitives

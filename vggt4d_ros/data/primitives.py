@@ -9,7 +9,7 @@ by ``half`` along its own axes. The last primitive is the room, a box seen from 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,6 +66,8 @@ class Scene:
     aspect: Array  # (V,) fy / fx
     photometry: Photometry
     valid: NDArray[np.bool_]  # (T, V)
+    # (L, 5) lamps in the room: place, distance at which their light has halved, strength
+    lamps: Array = field(default_factory=lambda: np.zeros((0, 5)))
 
 
 def rotation_y(angle: float | Array) -> Array:

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
@@ -94,16 +95,28 @@ def compose(world_from_base: Array, base_from_cam: Array) -> Array:
     return invert(world_from_base[:, None] @ base_from_cam[None])
 
 
-def sample_photometry(rng: np.random.Generator, steps: int, views: int) -> Photometry:
-    """Random exposure, white balance, noise and blur of each camera."""
+def sample_photometry(
+    rng: np.random.Generator, steps: int, views: int, harsh: float = 0.0
+) -> Photometry:
+    """Random exposure, white balance, noise and blur of each camera.
+
+    ``harsh`` is the share of windows whose cameras show colours and brightness far from true.
+    """
     shared = rng.uniform(0.7, 1.25) * rng.uniform(0.9, 1.1, 3)
     per_view = rng.uniform(0.85, 1.18, (views, 1)) * rng.uniform(0.95, 1.05, (views, 3))
     drift = 1 + rng.normal(0, 0.02, (steps, views, 1))
-    return Photometry(
+    usual = Photometry(
         gain=shared * per_view[None] * drift,
         offset=rng.normal(0, 0.02, (1, views)) + rng.normal(0, 0.004, (steps, views)),
         gamma=rng.uniform(0.8, 1.2, views),
         noise=rng.uniform(0.0, 1.0, views) ** 2 * 0.04,
         blur=np.where(rng.random(views) < 0.6, rng.uniform(0, 1, views), 0.0),
         vignette=np.where(rng.random(views) < 0.4, rng.uniform(0, 0.4, views), 0.0),
+    )
+    if not harsh or rng.random() >= harsh:
+        return usual
+    cast = np.exp(rng.normal(0, 0.3) + rng.normal(0, 0.25, 3))
+    contrast = np.exp(rng.normal(0.1, 0.3))
+    return replace(
+        usual, gain=usual.gain * cast, gamma=usual.gamma * contrast, vignette=usual.vignette * 1.8
     )

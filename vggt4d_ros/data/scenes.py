@@ -9,9 +9,11 @@ from itertools import chain
 
 import numpy as np
 
-from vggt4d_ros.data.looks import SKY_FACES, sample_room_surface
-from vggt4d_ros.data.placement import Ground, Stage, add_thing, camera_centers
-from vggt4d_ros.data.primitives import ROOM, Array, Primitive, Scene, transform
+from vggt4d_ros.data.fliers import add_flier
+from vggt4d_ros.data.lamps import sample_lamps
+from vggt4d_ros.data.looks import SKY_FACES, fade, sample_room_surface
+from vggt4d_ros.data.placement import Ground, Stage, add_furniture, add_thing, camera_centers
+from vggt4d_ros.data.primitives import ROOM, Array, Primitive, Scene, Surface, transform
 from vggt4d_ros.data.rigs import LAYOUTS, compose, sample_path, sample_photometry, sample_rig
 
 KINDS = ("room", "street", "open")
@@ -33,6 +35,13 @@ class SceneConfig:
     speed: float = 1.0  # of platform and things, against the usual
     drop_share: float = 0.15  # windows with missing frames
     fov_degrees: tuple[float, float] = (45.0, 100.0)  # horizontal
+    fliers: tuple[int, int] = (0, 0)  # things that fly past a camera; see ``fliers``
+    flier_size: tuple[float, float] = (0.1, 0.4)  # over their distance
+    flier_pace: tuple[float, float] = (0.006, 0.22)  # way per step, over the distance
+    furniture: tuple[int, int] = (0, 0)  # pieces, in rooms only
+    harsh: float = 0.0  # windows of cameras with colour casts, too dark or bright, of much contrast
+    lamps: tuple[int, int] = (0, 0)  # in rooms only
+    plain: float = 0.0  # windows whose walls and floor have little pattern
 
 
 # what usual windows hold little of: large, fast things before cameras that mostly stand, so that
@@ -43,6 +52,29 @@ BOLD = SceneConfig(
     moving_things=(1, 5),
     still_share=0.0,
     standing_share=0.7,
+)
+
+# chairs and other things of thin parts that fly every way before surroundings that mostly stand
+FLYING = SceneConfig(
+    kind_weights=(0.4, 0.2, 0.4),
+    static_things=(0, 5),
+    moving_things=(0, 1),
+    still_share=0.5,
+    standing_share=0.75,
+    fliers=(3, 9),
+    harsh=0.3,
+    plain=0.5,
+)
+
+# rooms full of furniture, ground full of standing things, cameras that show them ill
+FURNISHED = SceneConfig(
+    kind_weights=(0.8, 0.1, 0.1),
+    static_things=(2, 9),
+    moving_things=(1, 3),
+    furniture=(8, 22),
+    harsh=0.5,
+    lamps=(0, 2),
+    plain=0.5,
 )
 
 
@@ -72,14 +104,25 @@ def sample_scene(
         for _ in range(int(rng.integers(low, high + 1))):
             if thing := add_thing(rng, stage, len(things) + 1, config.speed):
                 things.append(thing)
+    low, high = config.fliers
+    for _ in range(int(rng.integers(low, high + 1)) if high else 0):
+        sizes, paces = config.flier_size, config.flier_pace
+        if thing := add_flier(rng, stage, len(things) + 1, sizes, paces):
+            things.append(thing)
+    low, high = config.furniture
+    for _ in range(int(rng.integers(low, high + 1)) if high and ground.kind == "room" else 0):
+        if thing := add_furniture(rng, stage, len(things) + 1):
+            things.append(thing)
     room = Primitive(
         ROOM,
         ground.half,
         np.tile(transform(np.eye(3), ground.center), (steps, 1, 1)),
-        sample_room_surface(rng, ground.kind, ground.half, textures),
+        _sample_walls(rng, config, ground, textures),
         0,
     )
     light = rng.normal(size=3) * [1.0, 0.4, 1.0] + [0.0, -1.2, 0.0]
+    low, high = config.lamps
+    count = int(rng.integers(low, high + 1)) if high and ground.kind == "room" else 0
     return Scene(
         primitives=(*chain.from_iterable(things), room),
         sky_faces=SKY_FACES[ground.kind],
@@ -88,8 +131,9 @@ def sample_scene(
         cam_from_world=cams,
         field_of_view=fov,
         aspect=rng.uniform(0.97, 1.03, views),
-        photometry=sample_photometry(rng, steps, views),
+        photometry=sample_photometry(rng, steps, views, config.harsh),
         valid=_sample_valid(rng, config, steps, views),
+        lamps=sample_lamps(rng, count, ground.center, ground.half),
     )
 
 
@@ -106,6 +150,15 @@ def _sample_ground(rng: np.random.Generator, kind: str) -> Ground:
         scale, height = float(rng.uniform(1.0, 3.0)), rng.uniform(0.6, 2.2)
     center = np.array([0.0, min(height, 2 * half[1] - 0.6) - half[1], 0.0])
     return Ground(kind, center, half, scale)
+
+
+def _sample_walls(
+    rng: np.random.Generator, config: SceneConfig, ground: Ground, textures: int
+) -> Surface:
+    surface = sample_room_surface(rng, ground.kind, ground.half, textures)
+    if config.plain and rng.random() < config.plain:
+        surface = fade(surface, rng.uniform(0.0, 0.3))
+    return surface
 
 
 def _sample_cameras(

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from vggt4d_ros.data.lamps import lamp_light
 from vggt4d_ros.data.place import SMALLEST_MOTION, Tables, make_tables
 from vggt4d_ros.data.primitives import BALL, CYLINDER, ROOM, Scene
 from vggt4d_ros.data.raycast import NEAR, Hits, cast_rays
@@ -202,6 +203,8 @@ def _shade(lookup: Lookup, bank: TextureBank) -> Tensor:
     color = torch.lerp(colors[:, 0], colors[:, 1], value[:, :1])
     ambient = tables.ambient[:, None].expand(-1, height * width).flatten()
     shade = ambient + (1 - ambient) * (0.5 + 0.5 * light)
+    if tables.lamps.shape[2]:
+        shade = shade + lamp_light(tables.lamps.flatten(0, 1)[rows], metric, normal / half, length)
     lit = torch.where(tables.sky.flatten()[face_rows], 1.0, shade * (0.7 + 0.5 * value[:, 1]))
     return (color * lit[:, None]).view(frames, height, width, 3).permute(0, 3, 1, 2)
 

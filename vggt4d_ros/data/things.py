@@ -1,10 +1,11 @@
 # Copyright 2026 The vggt4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Things made of primitives: boxes, balls, figures that walk, vehicles, tables."""
+"""Things made of primitives: boxes, balls, figures that walk, vehicles, tables, chairs."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -135,4 +136,46 @@ def _table(rng: np.random.Generator, size: float) -> list[Part]:
         for z in (-0.85, 0.85):
             joint = np.array([x * top[0], top[1] + leg[1], z * top[2]])
             parts.append(Part(BOX, leg, joint, none, straight))
+    return parts
+
+
+def sample_chair(rng: np.random.Generator, size: float) -> list[Part]:
+    """A chair or stool, ``size`` half its height: thin legs, a back of slats or of one piece.
+
+    It stands about its middle and faces z.
+    """
+    straight, none = np.eye(3), np.zeros(3)
+    wide, deep = size * rng.uniform(0.38, 0.6), size * rng.uniform(0.36, 0.55)
+    seat, thick = size * rng.uniform(0.0, 0.2), size * rng.uniform(0.03, 0.12)
+    leg = size * rng.uniform(0.03, 0.075)
+    long = (size - seat) / 2
+    kind = BOX if rng.random() < 0.6 else CYLINDER
+
+    def piece(half: Sequence[float], at: Sequence[float], shape: int = BOX) -> Part:
+        return Part(shape, np.array(half), np.array(at), none, straight)
+
+    parts = [piece([wide, thick, deep], [0, seat, 0])]
+    for x in (-1.0, 1.0):
+        for z in (-1.0, 1.0):
+            corner = [x * (wide - leg), seat + long, z * (deep - leg)]
+            parts.append(piece([leg, long, leg], corner, kind))
+        if rng.random() < 0.4:  # a rung between front and back
+            parts.append(piece([0.6 * leg, 0.6 * leg, deep], [x * (wide - leg), seat + long, 0]))
+    if rng.random() < 0.12:
+        return parts
+    rise = (size + seat) / 2  # half the height of the back
+    behind, middle = leg - deep, seat - rise
+    if rng.random() < 0.45:
+        parts.append(piece([wide, rise, 0.7 * leg], [0, middle, behind]))
+    else:
+        for x in (-1.0, 1.0):
+            parts.append(piece([leg, rise, leg], [x * (wide - leg), middle, behind], kind))
+        count = int(rng.integers(1, 5))
+        for place in np.linspace(-1, 1, count + 2)[1:-1] if rng.random() < 0.5 else ():
+            parts.append(piece([0.8 * leg, rise, 0.6 * leg], [place * wide, middle, behind]))
+        top = rise * rng.uniform(0.08, 0.3)
+        parts.append(piece([wide, top, 0.8 * leg], [0, seat - 2 * rise + top, behind]))
+    if rng.random() < 0.3:  # arms
+        for x in (-1.0, 1.0):
+            parts.append(piece([leg, 0.7 * leg, deep], [x * wide, seat - 0.8 * rise, 0]))
     return parts

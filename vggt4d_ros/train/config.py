@@ -38,6 +38,8 @@ class Phase:
     drop_share: float = 0.15  # windows with missing frames
     speed: float = 1.0  # of cameras and things
     bold_share: float = 0.0  # batches with large, fast things before cameras that mostly stand
+    furnished_share: float = 0.0  # batches with rooms full of furniture, in lamplight, ill exposed
+    flying_share: float = 0.0  # batches with chairs and the like that fly; none in pose steps
     dense_steps: int = 0  # at most this many steps get dense outputs; 0: all
     pose_every: int = 0  # each so many steps one sees poses and matches alone, which is cheap
     pose_grids: tuple[tuple[int, int], ...] = ()  # (T, V) of those steps

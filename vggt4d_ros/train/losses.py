@@ -95,20 +95,20 @@ def points_loss(
     return confident_loss(error, confidence, valid) + smooth
 
 
-def pool_flow(flow: Tensor, valid: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
-    """Mean of the known flow in each coarse cell, (..., h, w, 2), and where half of it is known."""
-    lead = flow.shape[:-3]
-    weight = valid.flatten(0, -3)[:, None].float()
-    known = functional.adaptive_avg_pool2d(weight, size)
-    moved = (flow.flatten(0, -4) * weight[:, 0, ..., None]).permute(0, 3, 1, 2)
-    mean = functional.adaptive_avg_pool2d(moved, size) / known.clamp(min=1e-6)
-    return mean.permute(0, 2, 3, 1).unflatten(0, lead), (known[:, 0] >= 0.5).unflatten(0, lead)
+def widen(stage: Tensor, size: tuple[int, int]) -> Tensor:
+    """A coarse map (..., h, w, 2) at (..., H, W, 2): each pixel has its cell's value."""
+    flat = stage.flatten(0, -4).permute(0, 3, 1, 2)
+    wide = functional.interpolate(flat, size=size, mode="nearest").permute(0, 2, 3, 1)
+    return wide.unflatten(0, stage.shape[:-3])
 
 
 def flow_losses(
     field: FlowField, flow: Tensor, valid: Tensor, hidden: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Loss of the flow and of its confidence.
+
+    A coarse cell is compared with all of its pixels, not with their mean: best is then the motion
+    that most of them have, while the mean of a thing and of what stands behind it is neither's.
 
     Args:
         field: prediction.
@@ -121,9 +121,9 @@ def flow_losses(
     total = masked_mean(error * share, valid)
     count = len(field.stages)
     for number, stage in enumerate(field.stages):
-        goal, known = pool_flow(flow, valid, (stage.shape[-3], stage.shape[-2]))
         weight = STAGE_DECAY ** (count - number)
-        total = total + weight * masked_mean((stage - goal).abs().sum(-1), known)
+        error = (widen(stage, (flow.shape[-3], flow.shape[-2])) - flow).abs().sum(-1)
+        total = total + weight * masked_mean(error * share, valid)
     distance = (field.flow - flow).detach().norm(dim=-1)
     right = (distance < 1.0 + 0.05 * flow.norm(dim=-1)) & ~hidden
     confidence = functional.binary_cross_entropy_with_logits(

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from vggt4d_ros.data.scenes import BOLD, SceneConfig
+from vggt4d_ros.data.scenes import BOLD, FLYING, FURNISHED, SceneConfig
 from vggt4d_ros.data.synthetic import SyntheticWindows
 from vggt4d_ros.data.windows import WindowBatch
-from vggt4d_ros.train.config import TrainConfig
+from vggt4d_ros.train.config import Phase, TrainConfig
 
 
 def training_batch(config: TrainConfig, step: int, part: int = 0) -> WindowBatch:
@@ -34,14 +34,24 @@ def training_batch(config: TrainConfig, step: int, part: int = 0) -> WindowBatch
     grids = phase.pose_grids if phase.is_pose_step(source_step) else phase.grids
     steps, views = grids[int(rng.integers(len(grids)))]
     height, width = phase.sizes[int(rng.integers(len(phase.sizes)))]
-    usual = BOLD if rng.random() < phase.bold_share else SceneConfig()
-    scenes = replace(usual, drop_share=phase.drop_share, speed=phase.speed)
+    kind = _scene_kind(phase, float(rng.random()), phase.is_pose_step(source_step))
+    scenes = replace(kind, drop_share=phase.drop_share, speed=phase.speed)
     # grids of few frames come in larger batches: about the same work at every step
     most = max(t * v for t, v in grids)
     count = max(1, round(phase.batch * most / (steps * views)))
     first = (source_step * 64 + part) * 64
     source = SyntheticWindows(scenes, config.seed, config.device)
     return source.batch(range(first, first + count), steps, views, height, width)
+
+
+def _scene_kind(phase: Phase, chance: float, pose_step: bool) -> SceneConfig:
+    """What a batch shows, by a number in [0, 1)."""
+    shares = (phase.bold_share, phase.furnished_share, 0.0 if pose_step else phase.flying_share)
+    for share, kind in zip(shares, (BOLD, FURNISHED, FLYING), strict=True):
+        if chance < share:
+            return kind
+        chance -= share
+    return SceneConfig()
 
 
 def vary(batch: WindowBatch, generator: torch.Generator) -> WindowBatch:
