@@ -47,3 +47,9 @@ def test_batches_are_shared_out_as_told() -> None:
 
     other = sum(not torch.equal(a, b) for a, b in zip(usual, mixed, strict=True))
     assert 5 <= other <= 19
+
+
+def test_shares_that_fill_the_whole_leave_no_usual_batch() -> None:
+    for step in range(0, 24, 2):
+        filled = seen(step, bold_share=0.3, furnished_share=0.4, flying_share=0.3)
+        assert not torch.equal(filled.images, seen(step).images)
