@@ -37,6 +37,11 @@ class StageClock:
         self._on_device = device.type == "cuda" and meter is None
         self._events: list[tuple[str, torch.cuda.Event, torch.cuda.Event]] = []
 
+    @property
+    def is_timing(self) -> bool:
+        """Whether it is time that is measured: what else there is may count one thread only."""
+        return self._meter is wall_ms
+
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
         """Adds what happens inside to a stage."""

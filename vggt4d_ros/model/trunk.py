@@ -9,7 +9,7 @@ of a step. Left out: what no head that is asked for can see of the last layers.
 
 from __future__ import annotations
 
-from collections.abc import Sized
+from collections.abc import Callable, Sized
 from typing import NamedTuple
 
 import torch
@@ -17,6 +17,7 @@ from torch import Tensor
 
 from vggt4d_ros.datatypes import Frame
 from vggt4d_ros.model.batch_cache import BatchCache, filled, join, pick
+from vggt4d_ros.model.beside import Beside
 from vggt4d_ros.model.branches import Start, Taps
 from vggt4d_ros.model.encoder import Encoded
 from vggt4d_ros.model.grid import GridShape
@@ -46,6 +47,7 @@ class Trunk:
         self._reference: BatchCache[Key, Start] = BatchCache()
         self._steps: BatchCache[tuple[object, ...], list[Tensor]] = BatchCache()
         self._rows: dict[tuple[GridShape, tuple[int, ...]], Tensor | None] = {}
+        self._beside = Beside()
 
     def __len__(self) -> int:
         return len(self._encoded)
@@ -56,7 +58,8 @@ class Trunk:
         return (self._encoded, self._started, self._reference, self._steps, self._rows)
 
     def clear(self) -> None:
-        """Forgets the last window."""
+        """Forgets the last window, and ends what runs beside it."""
+        self._beside.close()
         for cache in (self._encoded, self._started, self._reference, self._steps):
             cache.clear()
 
@@ -77,17 +80,40 @@ class Trunk:
             eighth = None
             if model.config.pairs:
                 eighth = grid.assemble({slot: maps[2] for slot, maps in frames.items()})
-        with clock.stage("cross_view"):
-            if model.cross_view_global_fusion.scope == "step":
-                spatial = self._views_by_step(grid, keys, started, valid)
-            else:
-                first = grid.assemble({slot: begun.spatial for slot, begun in started.items()})
-                rows = self._used_rows(shape, steps, device)
-                spatial = model.finish_views(first, shape, valid, rows)
-        with clock.stage("cross_time"):
             start = grid.assemble(started)
-            taps = model.finish_steps(start, spatial, shape, valid, steps, motion_of)
+
+        def views() -> list[Tensor]:
+            if model.cross_view_global_fusion.scope == "step":
+                return self._views_by_step(grid, keys, started, valid)
+            rows = self._used_rows(shape, steps, device)
+            return model.finish_views(start.spatial, shape, valid, rows)
+
+        def times(spatial: list[Tensor]) -> Taps:
+            return model.finish_steps(start, spatial, shape, valid, steps, motion_of)
+
+        apart = start.temporal is not None and not grid.is_fixed and device.type == "cpu"
+        taps = self._fuse(views, times, clock, apart)
         return Seen(Encoded(taps.spatial[-1], skips), taps, shape, valid, held, eighth)
+
+    def _fuse(
+        self,
+        views: Callable[[], list[Tensor]],
+        times: Callable[[list[Tensor]], Taps],
+        clock: StageClock,
+        apart: bool,
+    ) -> Taps:
+        """Both branches; at once where ``apart``: the time branch does not see the other's taps."""
+        if not apart or not clock.is_timing or torch.get_num_threads() == 1:
+            with clock.stage("cross_view"):
+                spatial = views()
+            with clock.stage("cross_time"):
+                return times(spatial)
+        with self._beside.run(lambda: times([])) as rest:
+            with clock.stage("cross_view"):
+                spatial = views()
+            with clock.stage("cross_time"):  # what it takes longer than the other
+                temporal = rest().temporal
+        return Taps(spatial, temporal or spatial)
 
     def _encode(self, keys: list[Key], size: int, clock: StageClock) -> dict[Key, Encoded]:
         """Tokens and skip maps of all frames; new ones in batches of one a camera."""
