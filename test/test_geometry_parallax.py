@@ -181,10 +181,12 @@ def test_cameras_that_see_nothing_in_common_are_not_contradicted() -> None:
     assert not compare_views([few], scene.frames, scene.models, scene.rig).contradicted
 
 
-def stereo_window(shift: np.ndarray) -> tuple[AnalyticDrive, Prediction]:
+def stereo_window(
+    shift: np.ndarray, drive: AnalyticDrive | None = None, newest: int = 5
+) -> tuple[AnalyticDrive, Prediction]:
     """A drive of two cameras, the second of which the network sees elsewhere by ``shift``."""
-    drive = AnalyticDrive(stereo_rig(0.3), seed=4)
-    found = drive.predict(5, (drive.length - 1,))
+    drive = drive or AnalyticDrive(stereo_rig(0.3), seed=4)
+    found = drive.predict(newest, (drive.length - 1,))
     poses = found.cam_from_world.copy()
     poses[:, 1] = se3.exp(shift) @ poses[:, 1]
     step = drive.length - 1
@@ -193,8 +195,8 @@ def stereo_window(shift: np.ndarray) -> tuple[AnalyticDrive, Prediction]:
     pixels = np.stack([columns, rows], -1).reshape(-1, 2)
     rays = np.concatenate([pixel_rays(pixels.astype(float), model), np.ones((len(pixels), 1))], -1)
     depth = found.frames[step, 0].depth[pixels[:, 1], pixels[:, 0]] * metres
-    rig = drive.base_from_cam
-    seen = se3.transform_points(se3.inverse(rig[1]) @ rig[0], rays * depth[:, None])
+    first, second = (drive.world_from_cam(newest, view) for view in (0, 1))
+    seen = se3.transform_points(se3.inverse(second) @ first, rays * depth[:, None])
     match = ViewMatches(
         step, (0, 1), pixels.astype(float), project(seen, model), np.ones(len(pixels)), NOISE
     )
@@ -218,6 +220,21 @@ def test_matches_that_agree_with_tf_outweigh_where_the_network_has_its_cameras()
     moved = se3.inverse(tracked.world_from_cam[0, 0]) @ tracked.world_from_cam[-1, 0]
     true = [drive.world_from_cam(index, 0) for index in (2, 5)]
     assert_allclose(moved, se3.inverse(true[0]) @ true[1], atol=1e-6)
+
+
+def test_cameras_that_are_not_triggered_at_once_are_taken_where_they_were() -> None:
+    drive = AnalyticDrive(stereo_rig(0.15), jitter_s=(0.0, -0.03), seed=4)
+    rig, still = Rig(tuple(drive.base_from_cam)), np.zeros(6)
+    tracker = Tracker()
+
+    errors = []
+    for newest in (5, 6):  # 3 cm on the way between the two images
+        _, prediction = stereo_window(still, drive, newest)
+        scale = tracker.update(drive.window(newest), prediction, rig).scale
+        errors.append(abs(np.log(scale.value / drive.metres_per_unit)))
+
+    assert errors[0] > 0.05  # how fast the platform is, is not known yet
+    assert errors[1] < 0.3 * errors[0]
 
 
 def test_pairs_are_of_cameras_whose_distance_is_known() -> None:

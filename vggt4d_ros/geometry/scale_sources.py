@@ -10,8 +10,8 @@ import numpy as np
 
 from vggt4d_ros.datatypes import Array, Prediction
 from vggt4d_ros.geometry.observation import DepthSamples, Observation
-from vggt4d_ros.geometry.parallax import RigParallax
-from vggt4d_ros.geometry.rig import poses_at_set_stamps
+from vggt4d_ros.geometry.parallax import RigParallax, compare_views
+from vggt4d_ros.geometry.rig import poses_at_set_stamps, shift_poses
 from vggt4d_ros.geometry.scale import (
     GivenScale,
     ScaleEstimate,
@@ -24,6 +24,28 @@ from vggt4d_ros.geometry.scale import (
     rig_scale,
 )
 from vggt4d_ros.geometry.se3 import BODY_FROM_OPTICAL
+
+
+def compare_cameras(
+    seen: Observation, prediction: Prediction, base_from_cam: Array, twist: Array
+) -> RigParallax | None:
+    """Gives what calibrated cameras both see; None where the network does not compare them.
+
+    Args:
+        seen: the window.
+        prediction: of the window.
+        base_from_cam: (V, 4, 4) metres, NaN not known.
+        twist: (6,) of the platform, metres, NaN not known: cameras are hardly ever triggered at
+            once, and each is where that has taken it.
+    """
+    if prediction.matches is None:
+        return None
+    for step in {match.step for match in prediction.matches}:  # at most one
+        shifts = np.where(seen.valid[step], seen.stamps_ns[step] - seen.set_stamps_ns[step], 0)
+        still = np.tile(np.eye(4), (len(shifts), 1, 1))
+        base_from_cam = shift_poses(still, np.tile(twist, (len(shifts), 1)), shifts) @ base_from_cam
+    known = {s: model for s, model in seen.models.items() if s not in seen.predicted_intrinsics}
+    return compare_views(prediction.matches, prediction.frames, known, base_from_cam)
 
 
 def measure_scale(

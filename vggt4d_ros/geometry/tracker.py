@@ -14,11 +14,11 @@ from vggt4d_ros.geometry import se3
 from vggt4d_ros.geometry.align import Alignment, Overlap, align
 from vggt4d_ros.geometry.notices import contradictions, notices_of
 from vggt4d_ros.geometry.observation import DepthSamples, Observation, observe, sample_weights
-from vggt4d_ros.geometry.parallax import RigParallax, compare_views
+from vggt4d_ros.geometry.parallax import RigParallax
 from vggt4d_ros.geometry.platform import Platform, rig_matrix, turned_only
 from vggt4d_ros.geometry.scale import GivenScale, ScaleEstimate, no_scale
 from vggt4d_ros.geometry.scale_filter import ScaleFilter
-from vggt4d_ros.geometry.scale_sources import carried_scale, measure_scale
+from vggt4d_ros.geometry.scale_sources import carried_scale, compare_cameras, measure_scale
 from vggt4d_ros.geometry.tracked import FIRST_WINDOW, TrackedWindow
 from vggt4d_ros.geometry.uncertainty import ChainCovariance
 
@@ -34,6 +34,7 @@ class _Before:
     samples: dict[Key, tuple[DepthSamples, float]]  # depth of its dense frames, m per unit
     world_from_base: Array  # (4, 4), newest
     odom_from_base: Array | None  # (4, 4) at the same stamp, where the platform's motion is known
+    twist: Array  # (6,) of the platform then, metres; NaN: not known
 
 
 class Tracker:
@@ -121,7 +122,8 @@ class Tracker:
             raise ValueError(f"odom_from_cam must be (T, V, 4, 4), got {odom_from_cam.shape}")
         if not seen.valid.any():
             return self._nothing(seen)
-        parallax = _parallax(seen, prediction, base_from_cam)
+        twist = self._before.twist if self._before is not None else np.zeros(6)
+        parallax = compare_cameras(seen, prediction, base_from_cam, twist)
         scale = self._find_scale(seen, prediction, base_from_cam, odom_from_cam, given, parallax)
         extrinsics = base_from_cam if self._metric else turned_only(base_from_cam)
         placed = self._platform.place(seen, scale.value, extrinsics, parallax is not None)
@@ -264,6 +266,7 @@ class Tracker:
             samples={seen.keys[s]: (d, tracked.scale.value) for s, d in seen.samples.items()},
             world_from_base=tracked.world_from_base[newest],
             odom_from_base=odom if np.isfinite(odom).all() else None,
+            twist=tracked.twist[newest] if self._metric else np.full(6, np.nan),
         )
 
     def _nothing(self, seen: Observation) -> TrackedWindow:
@@ -288,16 +291,6 @@ class Tracker:
             started="",
             warnings=("no usable pose in the window",),
         )
-
-
-def _parallax(
-    seen: Observation, prediction: Prediction, base_from_cam: Array
-) -> RigParallax | None:
-    """What the calibrated cameras both see; None where the network does not compare them."""
-    if prediction.matches is None:
-        return None
-    known = {s: model for s, model in seen.models.items() if s not in seen.predicted_intrinsics}
-    return compare_views(prediction.matches, prediction.frames, known, base_from_cam)
 
 
 def _placed(poses: Array) -> list[int]:
