@@ -46,16 +46,23 @@ class MotionOutput(NamedTuple):
     track_logits: Tensor | None  # (B, N, T), of being visible
 
 
-class MotionInput(NamedTuple):
-    """What the motion heads see."""
+class Matched(NamedTuple):
+    """What is compared of frames, and flow: all that does not depend on poses and depth."""
 
-    temporal: Tensor  # (B*S, h*w, 2C) patch tokens of the time branch
+    features: MotionFeatures  # of the steps ``used``
+    used: tuple[int, ...]  # rising
+    ahead: tuple[int, ...]  # sources of forward flow
+    behind: tuple[int, ...]  # of backward flow
+    estimate: FlowEstimate | None  # of both, in this order
+
+
+class MotionInput(NamedTuple):
+    """What the motion heads see of other heads."""
+
     fused: Tensor  # (B*D*V, h*w, 2C) fused patch tokens of the dense frames
-    skips: tuple[Tensor, ...]  # maps of all B*S frames, or of those of the steps ``held``
     pose: Tensor  # (B, T, V, 9)
     depth: Tensor | None  # (B, D, V, H, W)
     queries: Tensor | None  # (B, N, 4)
-    held: tuple[int, ...] | None = None  # rising
 
 
 class MotionHead(nn.Module):
@@ -74,8 +81,56 @@ class MotionHead(nn.Module):
         self.dynamic = DynamicMaskHead(config) if config.motion.dynamic else None
         self.tracks = TrackHead(config) if config.motion.tracks else None
 
+    def match(
+        self,
+        temporal: Tensor,
+        skips: tuple[Tensor, ...],
+        shape: GridShape,
+        steps: tuple[int, ...],
+        *,
+        held: tuple[int, ...] | None = None,
+        newest_flow: bool = False,
+        tracking: bool = False,
+    ) -> Matched:
+        """Compares the dense steps with their neighbours.
+
+        Args:
+            temporal: (B*S, h*w, 2C) patch tokens of the time branch.
+            skips: maps of all B*S frames, or of those of the steps ``held``.
+            shape: of the grid.
+            steps: the dense ones, rising.
+            held: rising; None: all.
+            newest_flow: only the flow between the last dense step and its neighbours, either way.
+            tracking: points are to be tracked over all steps.
+        """
+        last = steps[-1] if steps else 0
+        ahead = tuple(
+            s for s in steps if s + 1 < shape.steps and (not newest_flow or s >= last - 1)
+        )
+        behind = tuple(s for s in steps if s > 0 and (not newest_flow or s == last))
+        needed = {*steps, *(step + 1 for step in ahead), *(step - 1 for step in behind)}
+        tracking = tracking and self.tracks is not None
+        used = tuple(range(shape.steps)) if tracking else tuple(sorted(needed))
+        held = held or tuple(range(shape.steps))
+        here, own = shape._replace(steps=len(held)), tuple(held.index(step) for step in used)
+        features = self.features(
+            select_steps(temporal, shape, used),
+            tuple(select_steps(skip, here, own) for skip in skips),
+        )
+        within = shape._replace(steps=len(used))
+        pairs = [(used.index(s), used.index(s + 1)) for s in ahead]
+        pairs += [(used.index(s), used.index(s - 1)) for s in behind]
+        estimate = None
+        if pairs:
+            estimate = self.flow(
+                _pick(features, within, tuple(a for a, _ in pairs)),
+                _pick(features, within, tuple(b for _, b in pairs)),
+            )
+        return Matched(features, used, ahead, behind, estimate)
+
     def forward(
         self,
+        matched: Matched,
         seen: MotionInput,
         shape: GridShape,
         valid: Tensor | None,
@@ -84,37 +139,16 @@ class MotionHead(nn.Module):
     ) -> MotionOutput:
         """Motion of the dense steps, and tracks of the queries over all steps.
 
-        ``newest_flow``: only the flow between the last dense step and its neighbours, either way,
-        and no mask.
+        ``newest_flow``: as for ``match``, and no mask.
         """
-        last = steps[-1] if steps else 0
-        ahead = tuple(
-            s for s in steps if s + 1 < shape.steps and (not newest_flow or s >= last - 1)
-        )
-        behind = tuple(s for s in steps if s > 0 and (not newest_flow or s == last))
-        needed = {*steps, *(step + 1 for step in ahead), *(step - 1 for step in behind)}
-        tracking = seen.queries is not None and self.tracks is not None
-        used = tuple(range(shape.steps)) if tracking else tuple(sorted(needed))
-        held = seen.held or tuple(range(shape.steps))
-        here, own = shape._replace(steps=len(held)), tuple(held.index(step) for step in used)
-        features = self.features(
-            select_steps(seen.temporal, shape, used),
-            tuple(select_steps(skip, here, own) for skip in seen.skips),
-        )
-        within = shape._replace(steps=len(used))
-        pairs = [(used.index(s), used.index(s + 1)) for s in ahead]
-        pairs += [(used.index(s), used.index(s - 1)) for s in behind]
+        features, used, ahead, behind, estimate = matched
         forward = backward = dynamic = None
-        estimate = None
-        if pairs:
-            estimate = self.flow(
-                _pick(features, within, tuple(a for a, _ in pairs)),
-                _pick(features, within, tuple(b for _, b in pairs)),
-            )
-            lead = (shape.batch, len(pairs), shape.views)
+        if estimate is not None:
+            lead = (shape.batch, len(ahead) + len(behind), shape.views)
             forward = self._field(estimate, lead, ahead, slice(0, len(ahead)))
-            backward = self._field(estimate, lead, behind, slice(len(ahead), len(pairs)))
+            backward = self._field(estimate, lead, behind, slice(len(ahead), lead[1]))
         if self.dynamic is not None and not newest_flow:
+            within = shape._replace(steps=len(used))
             quarter = select_steps(features.quarter, within, tuple(used.index(s) for s in steps))
             cues = self._cues(estimate, seen, shape, valid, steps, (ahead, behind))
             logits = self.dynamic(seen.fused, quarter, cues)[:, None]

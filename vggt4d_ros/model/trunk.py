@@ -91,24 +91,27 @@ class Trunk:
         def times(spatial: list[Tensor]) -> Taps:
             return model.finish_steps(start, spatial, shape, valid, steps, motion_of)
 
-        apart = start.temporal is not None and not grid.is_fixed and device.type == "cpu"
-        taps = self._fuse(views, times, clock, apart)
-        return Seen(Encoded(taps.spatial[-1], skips), taps, shape, valid, held, eighth)
+        # not where stages are compiled: those are for all threads
+        split = device.type == "cpu" and not grid.is_fixed and torch.get_num_threads() > 1
+        beside = self._beside if split and clock.is_timing else None
+        taps = self._fuse(views, times, clock, beside if start.temporal is not None else None)
+        encoded_frames = Encoded(taps.spatial[-1], skips)
+        return Seen(encoded_frames, taps, shape, valid, held, eighth, beside)
 
     def _fuse(
         self,
         views: Callable[[], list[Tensor]],
         times: Callable[[list[Tensor]], Taps],
         clock: StageClock,
-        apart: bool,
+        beside: Beside | None,
     ) -> Taps:
-        """Both branches; at once where ``apart``: the time branch does not see the other's taps."""
-        if not apart or not clock.is_timing or torch.get_num_threads() == 1:
+        """Both branches; at once with ``beside``, where one does not see the other's taps."""
+        if beside is None:
             with clock.stage("cross_view"):
                 spatial = views()
             with clock.stage("cross_time"):
                 return times(spatial)
-        with self._beside.run(lambda: times([])) as rest:
+        with beside.run(lambda: times([])) as rest:
             with clock.stage("cross_view"):
                 spatial = views()
             with clock.stage("cross_time"):  # what it takes longer than the other
@@ -190,6 +193,7 @@ class Seen(NamedTuple):
     valid: Tensor | None
     held: tuple[int, ...]
     eighth: Tensor | None  # skip maps at 1/8 of all frames, where pairs are compared
+    beside: Beside | None  # for heads that do not wait for one another
 
 
 def _skips(

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from vggt4d_ros.model.beside import Beside
 from vggt4d_ros.model.branches import Branches, Taps
 from vggt4d_ros.model.camera_head import CameraHead
 from vggt4d_ros.model.config import ModelConfig
@@ -19,7 +20,7 @@ from vggt4d_ros.model.dpt_head import DptHead, activate_depth, activate_points, 
 from vggt4d_ros.model.encoder import Encoded
 from vggt4d_ros.model.grid import GridShape, blank_missing, check_grid, select_steps, token_bias
 from vggt4d_ros.model.initialise import initialise
-from vggt4d_ros.model.motion import MotionHead, MotionInput, MotionOutput
+from vggt4d_ros.model.motion import Matched, MotionHead, MotionInput, MotionOutput
 from vggt4d_ros.model.pair_head import PairHead, PairOutput
 from vggt4d_ros.model.pyramid_head import PyramidHead
 
@@ -217,25 +218,80 @@ class VGGT4D(Branches):
         eighth: Tensor | None = None,
         motion_of: str = "all",
         known_view: Tensor | None = None,
+        beside: Beside | None = None,
     ) -> ModelOutput:
         """Camera, dense and motion heads; ``steps`` as ``dense_steps`` of ``forward``.
 
         ``held`` are the steps, rising, whose skip maps are in ``encoded``; None: all, else
         ``eighth`` are the maps at 1/8 of all frames if pairs are compared. ``motion_of``: all,
-        flow or none, as for ``Predictor.predict``. ``known_view`` as for ``forward``.
+        flow or none, as for ``Predictor.predict``. ``known_view`` as for ``forward``. ``beside``
+        finds flow while this thread finds poses and depth.
         """
+        moving = self.config.motion is not None and motion_of != "none"
+        moving = moving and bool(steps or queries is not None)
+
+        def match() -> Matched | None:
+            if not moving:
+                return None
+            return self.motion_head.match(
+                taps.temporal[-1][:, self.specials :],
+                encoded.skips,
+                shape,
+                steps,
+                held=held,
+                newest_flow=motion_of == "flow",
+                tracking=queries is not None,
+            )
+
+        def rest() -> tuple[ModelOutput, Tensor | None]:
+            maps = encoded.skips[2] if eighth is None and self.config.pairs else eighth
+            poses, pairs = self._find_poses(taps, maps, shape, valid, known_view)
+            if not steps and queries is None:
+                return ModelOutput(poses, None, None, None, None, None, pairs), None
+            fused = self.fuse_branches(taps, shape, steps)
+            here = shape if held is None else shape._replace(steps=len(held))
+            own = steps if held is None else tuple(held.index(step) for step in steps)
+            skips = tuple(select_steps(skip, here, own) for skip in encoded.skips)
+            dense = self._decode_dense(fused, skips, shape, steps, points, pairs)
+            return ModelOutput(poses, *dense, None, pairs), fused[-1]
+
+        if beside is None:
+            (output, fused), matched = rest(), match()
+        else:
+            with beside.run(match) as found:
+                output, fused = rest()
+                matched = found()
+        if matched is None or fused is None:
+            return output
+        seen = MotionInput(fused, output.pose_enc[-1], output.depth, queries)
+        motion = self.motion_head(matched, seen, shape, valid, steps, motion_of == "flow")
+        return output._replace(motion=motion)
+
+    def _find_poses(
+        self,
+        taps: Taps,
+        eighth: Tensor | None,
+        shape: GridShape,
+        valid: Tensor | None,
+        known_view: Tensor | None,
+    ) -> tuple[list[Tensor], PairOutput | None]:
+        """Pose encodings, last those that pairs tell where they are compared."""
         poses = self.estimate_poses(taps, shape, valid)
-        pairs = None
-        if self.config.pairs:
-            maps = encoded.skips[2] if eighth is None else eighth
-            pairs = self.compare_pairs(taps, maps, poses[-1], shape, valid, known_view)
-            poses.append(pairs.pose.unflatten(1, (shape.steps, shape.views)))
-        if not steps and queries is None:
-            return ModelOutput(poses, None, None, None, None, None, pairs)
-        fused = self.fuse_branches(taps, shape, steps)
-        here = shape if held is None else shape._replace(steps=len(held))
-        own = steps if held is None else tuple(held.index(step) for step in steps)
-        skips = tuple(select_steps(skip, here, own) for skip in encoded.skips)
+        if not self.config.pairs or eighth is None:
+            return poses, None
+        pairs = self.compare_pairs(taps, eighth, poses[-1], shape, valid, known_view)
+        return [*poses, pairs.pose.unflatten(1, (shape.steps, shape.views))], pairs
+
+    def _decode_dense(
+        self,
+        fused: list[Tensor],
+        skips: tuple[Tensor, ...],
+        shape: GridShape,
+        steps: tuple[int, ...],
+        points: bool,
+        pairs: PairOutput | None,
+    ) -> tuple[Tensor | None, Tensor | None, Tensor | None, Tensor | None]:
+        """Depth and points, each with its confidence, (B, D, V, ...)."""
         cues = None if pairs is None else select_steps(pairs.cues.flatten(0, 1), shape, steps)
         raw_depth, raw_points = self.predict_dense(fused, skips, shape, points, cues)
         lead = (shape.batch, len(steps), shape.views)
@@ -244,12 +300,7 @@ class VGGT4D(Branches):
             depth, depth_conf = (x.unflatten(0, lead) for x in activate_depth(raw_depth))
         if raw_points is not None:
             world, world_conf = (x.unflatten(0, lead) for x in activate_points(raw_points))
-        motion = None
-        if self.config.motion is not None and motion_of != "none":
-            temporal = taps.temporal[-1][:, self.specials :]
-            seen = MotionInput(temporal, fused[-1], encoded.skips, poses[-1], depth, queries, held)
-            motion = self.motion_head(seen, shape, valid, steps, motion_of == "flow")
-        return ModelOutput(poses, depth, depth_conf, world, world_conf, motion, pairs)
+        return depth, depth_conf, world, world_conf
 
 
 def check_steps(steps: tuple[int, ...] | None, count: int) -> tuple[int, ...]:
