@@ -105,6 +105,19 @@ def test_kept_results_have_the_bits_of_fresh_ones(name: str, steps: tuple[int, .
         assert_same(kept, fresh, shown, steps)
 
 
+@pytest.mark.parametrize("threads", [2, 3])
+def test_kept_results_have_the_bits_of_fresh_ones_where_two_threads_share_the_work(
+    threads: int,
+) -> None:
+    torch.set_num_threads(threads)
+    kept = Predictor(lively(CONFIGS["pairs"]), device="cpu")
+    fresh = Predictor(lively(CONFIGS["pairs"]), device="cpu")
+
+    for shown in stream(3):
+        fresh.trunk.clear()
+        assert_same(kept, fresh, shown, (-1,))
+
+
 def test_only_the_newest_window_is_kept() -> None:
     predictor = Predictor(lively(CONFIGS["step-scope"]), device="cpu")
 

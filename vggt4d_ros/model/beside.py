@@ -26,10 +26,15 @@ class Beside:
         self._pool: futures.ThreadPoolExecutor | None = None
 
     @contextmanager
-    def run(self, work: Callable[[], R]) -> Iterator[Callable[[], R]]:
+    def run(self, work: Callable[[], R], *, alike: bool = False) -> Iterator[Callable[[], R]]:
         """Begins ``work``, without gradients; gives what waits for its result.
 
         Inside, this thread has fewer of torch's threads. It ends when the work has ended.
+
+        Args:
+            work: needs nothing that this thread makes inside.
+            alike: both have the same number of threads, though one may be left over: a sum may
+                round differently where its parts are others.
         """
         if self._pool is None:
             self._pool = futures.ThreadPoolExecutor(1, thread_name_prefix="beside")
@@ -42,7 +47,7 @@ class Beside:
                 return work()
 
         future = self._pool.submit(begin)
-        torch.set_num_threads(max(1, threads - share))
+        torch.set_num_threads(share if alike else max(1, threads - share))
         try:
             yield future.result
         finally:

@@ -70,7 +70,10 @@ class Trunk:
         keys = {slot: (frame, grid.placements[slot]) for slot, frame in grid.frames.items()}
         model, shape, size = self.model, grid.shape, grid.window_shape[1]
         device = next(model.parameters()).device
-        encoded = self._encode(list(keys.values()), size, clock)
+        # not where stages are compiled: those are for all threads
+        split = device.type == "cpu" and not grid.is_fixed and torch.get_num_threads() > 1
+        beside = self._beside if split and clock.is_timing else None
+        encoded = self._encode(list(keys.values()), size, clock, beside)
         with clock.stage("encoder"):
             started = self._begin(grid, keys, encoded)
             valid = grid.mask(device)
@@ -91,9 +94,6 @@ class Trunk:
         def times(spatial: list[Tensor]) -> Taps:
             return model.finish_steps(start, spatial, shape, valid, steps, motion_of)
 
-        # not where stages are compiled: those are for all threads
-        split = device.type == "cpu" and not grid.is_fixed and torch.get_num_threads() > 1
-        beside = self._beside if split and clock.is_timing else None
         taps = self._fuse(views, times, clock, beside if start.temporal is not None else None)
         encoded_frames = Encoded(taps.spatial[-1], skips)
         return Seen(encoded_frames, taps, shape, valid, held, eighth, beside)
@@ -118,14 +118,23 @@ class Trunk:
                 temporal = rest().temporal
         return Taps(spatial, temporal or spatial)
 
-    def _encode(self, keys: list[Key], size: int, clock: StageClock) -> dict[Key, Encoded]:
+    def _encode(
+        self, keys: list[Key], size: int, clock: StageClock, beside: Beside | None
+    ) -> dict[Key, Encoded]:
         """Tokens and skip maps of all frames; new ones in batches of one a camera."""
 
         def make(part: list[Key]) -> Encoded:
             with clock.stage("preprocess"):
                 images = self._loader.load(part, size)
             with clock.stage("encoder"):
-                return self.model.encode(images)
+                if beside is None or size == 1:
+                    return self.model.encode(images)
+                # a frame must give the same bits in either half
+                half = size - size // 2
+                second = filled(images[half:], half)
+                with beside.run(lambda: self.model.encode(second), alike=True) as rest:
+                    first = self.model.encode(images[:half])
+                    return join([first, rest()])
 
         return self._encoded.take(keys, size, make)
 
