@@ -122,3 +122,31 @@ def test_branches_at_once_give_what_they_give_one_after_the_other(
         assert max(errors.values()) < 5e-3
         assert np.isfinite(found.cam_from_world).all()
     predictor.close()
+
+
+@pytest.mark.parametrize(
+    ("steps", "motion", "views", "dense"),
+    [((-1,), "all", 1, 1), ((-1,), "none", 1, 2), ((), "all", 2, 0)],
+)
+def test_threads_are_shared_only_while_there_is_something_beside(
+    monkeypatch: pytest.MonkeyPatch, steps: tuple[int, ...], motion: str, views: int, dense: int
+) -> None:
+    torch.set_num_threads(2)
+    predictor = Predictor(lively(small_compact()).eval(), device="cpu", precision="fp32")
+    model, used = predictor.model, {"finish_views": 0, "predict_dense": 0}
+
+    def spy(name: str) -> None:
+        plain = getattr(model, name)
+
+        def counted(*arguments: object) -> object:
+            used[name] = torch.get_num_threads()
+            return plain(*arguments)
+
+        monkeypatch.setattr(model, name, counted)
+
+    for name in used:
+        spy(name)
+    predictor.predict(next(sliding_windows(3, 2, (48, 64))), steps, motion=motion)
+
+    assert used == {"finish_views": views, "predict_dense": dense}
+    predictor.close()

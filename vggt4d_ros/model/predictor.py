@@ -301,7 +301,7 @@ class _Run:
                 eighth=seen.eighth,
                 motion_of=self.motion,
                 known_view=self._known_views(),
-                beside=seen.beside if steps else None,
+                beside=seen.beside,
             )
 
     def _known_views(self) -> torch.Tensor | None:

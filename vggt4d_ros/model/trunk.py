@@ -94,7 +94,8 @@ class Trunk:
         def times(spatial: list[Tensor]) -> Taps:
             return model.finish_steps(start, spatial, shape, valid, steps, motion_of)
 
-        taps = self._fuse(views, times, clock, beside if start.temporal is not None else None)
+        apart = start.temporal is not None and bool(held)
+        taps = self._fuse(views, times, clock, beside if apart else None)
         encoded_frames = Encoded(taps.spatial[-1], skips)
         return Seen(encoded_frames, taps, shape, valid, held, eighth, beside)
 

@@ -255,7 +255,7 @@ class VGGT4D(Branches):
             dense = self._decode_dense(fused, skips, shape, steps, points, pairs)
             return ModelOutput(poses, *dense, None, pairs), fused[-1]
 
-        if beside is None:
+        if beside is None or not moving:
             (output, fused), matched = rest(), match()
         else:
             with beside.run(match) as found:
