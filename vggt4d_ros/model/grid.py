@@ -94,3 +94,16 @@ def select_steps(x: Tensor, shape: GridShape, steps: tuple[int, ...]) -> Tensor:
     rest = x.shape[1:]
     picked = x.reshape(shape.batch, shape.steps, shape.views, *rest)[:, list(steps)]
     return picked.reshape(-1, *rest)
+
+
+def check_steps(steps: tuple[int, ...] | None, count: int) -> tuple[int, ...]:
+    """Gives the dense steps, all where None.
+
+    Raises:
+        ValueError: they do not rise or are out of range.
+    """
+    if steps is None:
+        return tuple(range(count))
+    if list(steps) != sorted(set(steps)) or not steps or steps[0] < 0 or steps[-1] >= count:
+        raise ValueError(f"dense_steps must rise within 0..{count - 1}, got {steps}")
+    return steps

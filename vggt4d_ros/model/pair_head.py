@@ -19,27 +19,24 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from vggt4d_ros.model.camera_head import matrix_to_quaternion, quaternion_to_matrix
+from vggt4d_ros.model.camera_head import matrix_to_quaternion
 from vggt4d_ros.model.config import ModelConfig
 from vggt4d_ros.model.correlation import cell_grid, enlarge, found_back
 from vggt4d_ros.model.encoder import ResidualConv
 from vggt4d_ros.model.grid import GridShape, is_reference
 from vggt4d_ros.model.layers import LayerNorm, Mlp
-from vggt4d_ros.model.two_view import (
-    Motion,
-    fit_motion,
-    fit_motion_from,
-    fit_rotation,
-    triangulate,
-    turns,
+from vggt4d_ros.model.pair_geometry import (
+    START_YAWS,
+    depth_cues,
+    fit_pairs,
+    pick,
+    tangents_of,
 )
+from vggt4d_ros.model.two_view import Motion
 
 WIDTH = 64  # channels of the features that are compared
 CUES = 3  # inverse depth by parallax, parallax, certainty of the match
 STATS = 4 + 6 + 14  # of a fitted motion: quality, curvature, both poses
-# turns about the vertical, radians, from which the motion is fitted too: cameras of one rig look
-# in directions far apart, and a fit finds what is near its start
-START_YAWS = (0.26, -0.26, 0.52, -0.52, 0.87, -0.87)
 
 
 class PairOutput(NamedTuple):
@@ -129,19 +126,19 @@ class PairHead(nn.Module):
             valid = torch.ones(frames, dtype=torch.bool, device=tokens.device)
         first = is_reference(valid)
         second = is_reference(valid & ~first)
-        reference = _pick(features, first)
+        reference = pick(features, first)
         logits = _logits(features, reference[:, None].expand_as(features), unseen)
         # the reference is compared with another frame, for its own depth
-        partner = _logits(reference, _pick(features, second), _pick(unseen, first))
+        partner = _logits(reference, pick(features, second), pick(unseen, first))
         # the fit takes what it is given: its inputs learn from losses of their own
         size, known = (height, width), valid & ~first
         found, sure = self._places(logits.detach().flatten(0, 1), size)
         back, back_sure = self._places(partner.detach(), size)
-        sight = _tangents(pose[..., 7:9].detach())  # (B, S, 2)
-        target_sight, yaws = _pick(sight, first), () if self.hidden is None else START_YAWS
-        motion = _fit(found, sure, log_depth.detach(), sight, target_sight, known, size, yaws)
+        sight = tangents_of(pose[..., 7:9].detach())  # (B, S, 2)
+        target_sight, yaws = pick(sight, first), () if self.hidden is None else START_YAWS
+        motion = fit_pairs(found, sure, log_depth.detach(), sight, target_sight, known, size, yaws)
         better = self._blend(pose, motion, first)
-        cues = _depth_cues(found, sure, back, back_sure, better.detach(), first, second, size)
+        cues = depth_cues(found, sure, back, back_sure, better.detach(), first, second, size)
         return PairOutput(better, logits, log_depth, cues, partner, features, unseen, own_view)
 
     def find(
@@ -203,17 +200,6 @@ def _logits(features: Tensor, target: Tensor, unseen: Tensor) -> Tensor:
     return torch.cat([features.transpose(-1, -2) @ target, unseen[..., None]], dim=-1)
 
 
-def _pick(values: Tensor, chosen: Tensor) -> Tensor:
-    """The chosen frame of each window: (B, ...) of (B, S, ...) and (B, S) bool; zeros if none."""
-    weight = chosen.to(values.dtype).view(*chosen.shape, *[1] * (values.ndim - 2))
-    return torch.where(weight > 0, values, 0.0).sum(1)
-
-
-def _tangents(field_of_view: Tensor) -> Tensor:
-    """Normalised half width and half height (..., 2) of fields of view (..., 2: vert., horiz.)."""
-    return torch.tan(field_of_view.clamp(0.1, 2.8) / 2).flip(-1)
-
-
 def _places(logits: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
     """Mean place (N, P, 2) in cells around the best cell, and its probability (N, P)."""
     best = logits[..., :-1].max(-1).indices
@@ -225,91 +211,3 @@ def _places(logits: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
     sure = close.sum(-1)
     place = torch.stack([(close * columns).sum(-1), (close * rows).sum(-1)], dim=-1)
     return place / sure[..., None].clamp(min=1e-9), sure
-
-
-def _normalised(cells: Tensor, tangents: Tensor, size: tuple[int, int]) -> Tensor:
-    """Cells (..., P, 2) to normalised image places; tangents (..., 2)."""
-    extent = cells.new_tensor([size[1], size[0]])
-    return ((cells + 0.5) * 2 / extent - 1) * tangents[..., None, :]
-
-
-def _rays(tangents: Tensor, size: tuple[int, int]) -> Tensor:
-    """Directions with z = 1 of all cells, (..., P, 3)."""
-    cells = cell_grid(*size, tangents.device).flatten(1).T
-    places = _normalised(cells, tangents, size)
-    return torch.cat([places, torch.ones_like(places[..., :1])], dim=-1)
-
-
-def _fit(
-    found: Tensor,
-    sure: Tensor,
-    log_depth: Tensor,
-    tangents: Tensor,
-    first_tangents: Tensor,
-    known: Tensor,
-    size: tuple[int, int],
-    yaws: tuple[float, ...] = (),
-) -> Motion:
-    """Motion from every frame to the reference, then turned round: reference to frame.
-
-    The best of those fitted from the rotation that the matches tell, and from ``yaws``.
-    """
-    rays = _rays(tangents, size).flatten(0, 1)
-    frames = tangents.shape[1]
-    target = _normalised(found, first_tangents.repeat_interleave(frames, dim=0), size)
-    weight = sure * known.flatten()[:, None]
-    target_rays = torch.cat([target, torch.ones_like(target[..., :1])], dim=-1)
-    rotation = fit_rotation(
-        functional.normalize(rays, dim=-1), functional.normalize(target_rays, dim=-1), weight
-    )
-    points = rays * log_depth.flatten(2).flatten(0, 1).exp()[..., None]
-    if yaws:
-        starts = torch.cat([rotation[None], turns(yaws, rotation)])
-        motion = fit_motion_from(points, target, weight, starts, sights=True)
-    else:
-        motion = fit_motion(points, target, weight, rotation)
-    back = motion.rotation.transpose(1, 2)
-    shift = -(back @ motion.shift[..., None])[..., 0]
-    return motion._replace(rotation=back, shift=shift)
-
-
-def _depth_cues(
-    found: Tensor,
-    sure: Tensor,
-    back: Tensor,
-    back_sure: Tensor,
-    pose: Tensor,
-    first: Tensor,
-    second: Tensor,
-    size: tuple[int, int],
-) -> Tensor:
-    """Depth by parallax of every frame, (B, S, CUES, *size)."""
-    count, frames = first.shape
-    tangents = _tangents(pose[..., 7:9])
-    rotation = quaternion_to_matrix(pose[..., 3:7])  # frame from reference
-    inverse = rotation.transpose(-1, -2)
-    shift = -(inverse @ pose[..., :3, None])[..., 0]  # reference from frame
-    # of the reference: to its partner
-    turned, moved = _pick(rotation, second), _pick(pose[..., :3], second)
-    here = first[..., None, None]
-    inverse = torch.where(here, turned[:, None], inverse)
-    shift = torch.where(first[..., None], moved[:, None], shift)
-    found, sure = found.unflatten(0, (count, frames)), sure.unflatten(0, (count, frames))
-    found = torch.where(here, back[:, None], found)
-    sure = torch.where(first[..., None], back_sure[:, None], sure)
-    other = torch.where(
-        first[..., None], _pick(tangents, second)[:, None], _pick(tangents, first)[:, None]
-    )
-    target = _normalised(found, other, size)
-    depth, parallax = triangulate(
-        _rays(tangents, size).flatten(0, 1),
-        target.flatten(0, 1),
-        inverse.flatten(0, 1),
-        shift.flatten(0, 1),
-    )
-    depth, parallax = (x.unflatten(0, (count, frames)) for x in (depth, parallax))
-    alone = second.any(1)[:, None, None]
-    weight = torch.where(alone, sure, 0.0)
-    sharp = weight * parallax / (parallax + 0.05)
-    cues = torch.stack([depth.log() * sharp, parallax.clamp(max=1.0) * weight, sharp], dim=2)
-    return cues.unflatten(-1, size)

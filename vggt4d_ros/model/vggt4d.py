@@ -18,7 +18,14 @@ from vggt4d_ros.model.camera_head import CameraHead
 from vggt4d_ros.model.config import ModelConfig
 from vggt4d_ros.model.dpt_head import DptHead, activate_depth, activate_points, in_chunks
 from vggt4d_ros.model.encoder import Encoded
-from vggt4d_ros.model.grid import GridShape, blank_missing, check_grid, select_steps, token_bias
+from vggt4d_ros.model.grid import (
+    GridShape,
+    blank_missing,
+    check_grid,
+    check_steps,
+    select_steps,
+    token_bias,
+)
 from vggt4d_ros.model.initialise import initialise
 from vggt4d_ros.model.motion import Matched, MotionHead, MotionInput, MotionOutput
 from vggt4d_ros.model.pair_head import PairHead, PairOutput
@@ -301,16 +308,3 @@ class VGGT4D(Branches):
         if raw_points is not None:
             world, world_conf = (x.unflatten(0, lead) for x in activate_points(raw_points))
         return depth, depth_conf, world, world_conf
-
-
-def check_steps(steps: tuple[int, ...] | None, count: int) -> tuple[int, ...]:
-    """Gives the dense steps, all where None.
-
-    Raises:
-        ValueError: they do not rise or are out of range.
-    """
-    if steps is None:
-        return tuple(range(count))
-    if list(steps) != sorted(set(steps)) or not steps or steps[0] < 0 or steps[-1] >= count:
-        raise ValueError(f"dense_steps must rise within 0..{count - 1}, got {steps}")
-    return steps
