@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
 
 from vggt4d_ros.data.analytic_drive import (
     SMALL_CAMERA,
@@ -138,6 +138,22 @@ def replace_time(drive: AnalyticDrive, shift_s: float) -> AnalyticDrive:
             return super().base(index + shift_s / self.step_s)
 
     return Later(model=drive.model)
+
+
+def test_covariance_and_twist_read_late_are_those_of_their_own_window():
+    drive = AnalyticDrive(noise=REALISTIC, jitter_s=(0.0, 0.005, -0.004, 0.002))
+    at_once, late = Tracker(), Tracker()
+
+    read, unread = [], []
+    for newest in range(3, 9):
+        window, prediction = drive.window(newest), drive.predict(newest, (2, 3))
+        tracked = at_once.update(window, prediction, drive.rig)
+        read.append((tracked.covariance, tracked.twist))
+        unread.append(late.update(window, prediction, drive.rig))
+
+    for (covariance, twist), tracked in zip(read, unread, strict=True):
+        assert_array_equal(tracked.covariance, covariance)
+        assert_array_equal(tracked.twist, twist)
 
 
 def test_dense_outputs_are_asked_for_only_where_they_are_needed():

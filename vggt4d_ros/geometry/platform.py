@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,7 @@ from vggt4d_ros.datatypes import Array, Rig
 from vggt4d_ros.geometry import se3
 from vggt4d_ros.geometry.observation import Observation
 from vggt4d_ros.geometry.rig import (
+    are_shifted,
     camera_residuals,
     follow_leader,
     join_cameras,
@@ -23,18 +25,24 @@ from vggt4d_ros.geometry.rig import (
 from vggt4d_ros.geometry.robust import rms
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Placed:
     """Cameras and platform of one window in one world, lengths scaled."""
 
     local_from_cam: Array  # (T, V, 4, 4), at each frame's own stamp; NaN where not valid
     local_from_base: Array  # (T, 4, 4), at set stamps; NaN where no camera speaks for it
     base_from_cam: Array  # (V, 4, 4) that were used; NaN: not known
-    twist: Array  # (T, 6) of the platform in its own axes, per second
+    set_stamps_ns: NDArray[np.int64]  # (T,)
     cameras: NDArray[np.int64]  # (T,) how many each pose rests on
     camera_residual_m: Array  # (V,) RMS against the extrinsics; NaN: not compared
     camera_residual_rad: Array  # (V,)
     redefined: bool  # the platform frame is another one than in the window before
+
+    @cached_property
+    def twist(self) -> Array:
+        """(T, 6) of the platform in its own axes, per second; made when it is first read."""
+        placed = np.isfinite(self.local_from_base).all(axis=(1, 2))
+        return twists_between_steps(self.local_from_base, self.set_stamps_ns, placed)
 
     @property
     def residual_m(self) -> float:
@@ -48,7 +56,7 @@ class Placed:
 
     def odom_from_base(self, odom_from_cam: Array | None) -> Array:
         """Gives the platform (T, 4, 4) according to its own odometry; NaN where not known."""
-        result = np.full((len(self.twist), 4, 4), np.nan)
+        result = np.full((len(self.local_from_base), 4, 4), np.nan)
         if odom_from_cam is None:
             return result
         known = np.isfinite(odom_from_cam).all(axis=(2, 3))
@@ -98,14 +106,17 @@ class Platform:
             stand_in = join_cameras(synced, seen.valid, self._learned_matrix(len(rig)))
             bases[alone] = stand_in.local_from_base[alone]
             cameras = np.where(alone, stand_in.cameras, cameras)
-        placed = np.isfinite(bases).all(axis=(1, 2))
-        twist = twists_between_steps(bases, seen.set_stamps_ns, placed)
         self._learn(synced, seen.valid, bases, rig)
-        steps, views = np.nonzero(seen.valid & np.isfinite(rig).all(axis=(1, 2)))
-        shifts = seen.stamps_ns[steps, views] - seen.set_stamps_ns[steps]
-        own[steps, views] = shift_poses(bases[steps], twist[steps], shifts) @ rig[views]
         metres, radians = camera_residuals(joined)
-        return Placed(own, bases, rig, twist, cameras, metres, radians, redefined)
+        stamps_ns = seen.set_stamps_ns
+        placed = Placed(own, bases, rig, stamps_ns, cameras, metres, radians, redefined)
+        steps, views = np.nonzero(seen.valid & np.isfinite(rig).all(axis=(1, 2)))
+        shifts = seen.stamps_ns[steps, views] - stamps_ns[steps]
+        moved = bases[steps]
+        if are_shifted(shifts):  # else nobody may ever ask for the twist
+            moved = shift_poses(moved, placed.twist[steps], shifts)
+        own[steps, views] = moved @ rig[views]
+        return placed
 
     def forget(self) -> None:
         """Drops what was learned in lengths of another unit."""

@@ -46,12 +46,17 @@ def twists_between_steps(
     return result
 
 
+def are_shifted(shifts_ns: NDArray[np.int64]) -> bool:
+    """Whether any of these times is long enough for a pose to differ."""
+    return bool(np.abs(shifts_ns).max(initial=0) >= _MIN_SHIFT_NS)
+
+
 def shift_poses(poses: Array, twists: Array, shifts_ns: NDArray[np.int64]) -> Array:
     """Gives the poses (N, 4, 4) that moving frames have ``shifts_ns`` (N,) later.
 
     A frame without a known velocity (NaN) is taken to stand still.
     """
-    if np.abs(shifts_ns).max(initial=0) < _MIN_SHIFT_NS:
+    if not are_shifted(shifts_ns):
         return poses
     twist = np.where(np.isfinite(twists), twists, 0.0)
     shifts = np.where(np.abs(shifts_ns) < _MIN_SHIFT_NS, 0, shifts_ns) * 1e-9
@@ -74,7 +79,7 @@ def poses_at_set_stamps(
         valid: (T, V)
     """
     shifts = np.where(valid, set_stamps_ns[:, None] - stamps_ns, 0)
-    if np.abs(shifts).max(initial=0) < _MIN_SHIFT_NS:
+    if not are_shifted(shifts):
         return poses
     result: Array = poses.copy()
     for view in range(poses.shape[1]):

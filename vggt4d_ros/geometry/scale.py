@@ -246,8 +246,10 @@ def depth_scale(
     centre = weighted_median(logs, weights)
     spread = weighted_spread(logs, weights, centre)
     ids = np.bincount(frame).nonzero()[0]
-    medians = [weighted_median(logs[frame == i], weights[frame == i]) for i in ids]
-    between = float(np.std(medians, ddof=1)) if len(ids) > 1 else 0.0
+    between = 0.0
+    if len(ids) > 1:
+        medians = [weighted_median(logs[frame == i], weights[frame == i]) for i in ids]
+        between = float(np.std(medians, ddof=1))
     sigma = math.sqrt(
         (spread**2 / SAMPLES_PER_FRAME + max(between, FRAME_DEPTH_SIGMA) ** 2) / len(ids)
     )

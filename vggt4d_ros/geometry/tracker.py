@@ -5,7 +5,9 @@
 from __future__ import annotations
 
 import math
+from copy import copy
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -24,6 +26,7 @@ from vggt4d_ros.geometry.uncertainty import ChainCovariance
 
 Key = tuple[int, int]  # (view, stamp_ns): the same frame in every window
 _NO_POINTS: Array = np.zeros((0, 3))
+_NO_RIG: tuple[Array, Array] = (np.zeros((0, 4, 4)), np.zeros((0, 4, 4)))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,8 +59,8 @@ class Tracker:
         Args:
             reason: appears in ``TrackedWindow.started``.
         """
-        # extrinsics of the window before, as they came and as a matrix
-        self._rig: tuple[tuple[Array | None, ...], Array] = ((), np.zeros((0, 4, 4)))
+        # extrinsics of the window before: as they came, as a matrix, and that ``turned_only``
+        self._rig: tuple[tuple[Array | None, ...], Array, Array] = ((), *_NO_RIG)
         self._scale = ScaleFilter()
         self._chain = ChainCovariance()
         self._platform = Platform()
@@ -68,11 +71,12 @@ class Tracker:
     def _rig_matrix(self, rig: Rig | None, views: int) -> Array:
         """``rig_matrix`` of this rig; checked anew only where one of its arrays is another one."""
         mounts = rig.base_from_cam if rig is not None else (None,) * views
-        before, matrix = self._rig
+        before, matrix, _ = self._rig
         if len(matrix) != views or [id(m) for m in mounts] != [id(m) for m in before]:
             matrix = rig_matrix(rig, views)
-            matrix.flags.writeable = False
-            self._rig = mounts, matrix
+            turned = turned_only(matrix)
+            matrix.flags.writeable = turned.flags.writeable = False
+            self._rig = mounts, matrix, turned
         return matrix
 
     def dense_steps(self, window: Window, *, flow: bool) -> tuple[int, ...]:
@@ -125,7 +129,7 @@ class Tracker:
         twist = self._before.twist if self._before is not None else np.zeros(6)
         parallax = compare_cameras(seen, prediction, base_from_cam, twist)
         scale = self._find_scale(seen, prediction, base_from_cam, odom_from_cam, given, parallax)
-        extrinsics = base_from_cam if self._metric else turned_only(base_from_cam)
+        extrinsics = base_from_cam if self._metric else self._rig[2]
         placed = self._platform.place(seen, scale.value, extrinsics, parallax is not None)
         if placed.redefined and self._before is not None:
             self._restart("the cameras' places on the platform became known or were lost")
@@ -157,8 +161,6 @@ class Tracker:
             world_from_cam=world_from_cam,
             world_from_base=world_from_base,
             stamps_ns=seen.set_stamps_ns,
-            covariance=self._chain.of_poses(world_from_base, placed.cameras, scale),
-            twist=placed.twist,
             models=seen.models,
             predicted_intrinsics=seen.predicted_intrinsics,
             focal_ratio=seen.focal_ratio,
@@ -167,6 +169,11 @@ class Tracker:
             rig_residual_m=placed.residual_m,
             rig_residual_rad=placed.residual_rad,
             contradicted=contradicted,
+            # the chain goes on with the next window: what it is now is kept
+            find_covariance=partial(
+                copy(self._chain).of_poses, world_from_base, placed.cameras, scale
+            ),
+            find_twist=partial(getattr, placed, "twist"),
             started=started,
             warnings=notices_of(seen, scale, alignment, contradicted, started),
         )
@@ -278,8 +285,6 @@ class Tracker:
             world_from_cam=seen.net_from_cam,
             world_from_base=np.full((steps, 4, 4), np.nan),
             stamps_ns=seen.set_stamps_ns,
-            covariance=np.full((steps, 6, 6), np.nan),
-            twist=np.full((steps, 6), np.nan),
             models=seen.models,
             predicted_intrinsics=seen.predicted_intrinsics,
             focal_ratio=seen.focal_ratio,
@@ -288,6 +293,8 @@ class Tracker:
             rig_residual_m=math.nan,
             rig_residual_rad=math.nan,
             contradicted={},
+            find_covariance=partial(np.full, (steps, 6, 6), np.nan),
+            find_twist=partial(np.full, (steps, 6), np.nan),
             started="",
             warnings=("no usable pose in the window",),
         )
