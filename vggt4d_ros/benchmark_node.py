@@ -5,7 +5,8 @@
 Real DDS, cameras in another process. In the same run, one after the other under the same load: a
 trivial subscriber, a subscriber that publishes as many depth bytes (``echo``, the floor), and the
 node. Compare the ratios; absolute times belong to the machine. Where other work disturbs them,
-``--rounds`` lets the subjects take turns and gives medians.
+``--rounds`` lets the subjects take turns and gives medians. Nobody listens to the node's status
+while it is measured, nor to anything but depth.
 """
 
 from __future__ import annotations
@@ -150,7 +151,8 @@ def measure(subject: str, rmw: str, options: dict[str, Any]) -> dict[str, Any]:
         sent = json.loads(cameras.communicate(timeout=20)[0] or "{}")
         if "sent" not in sent:
             raise RuntimeError(f"bench cameras failed: {sent.get('error', 'no output')}")
-        time.sleep(0.5)
+        meter.send_signal(signal.SIGUSR1)
+        time.sleep(1.5)  # until the meter hears the status
         figures: dict[str, Any] = {"sent": sent["sent"], **samples}
         # the node's last words are its final counts, so the meter listens until after it ended
         if subject == "node":

@@ -15,9 +15,9 @@ from dataclasses import dataclass, replace
 from vggt4d_ros.datatypes import DecodeError, Frame, FrameSet, Prediction, Rig, Window
 from vggt4d_ros.geometry.camera_info import fit_to_image
 from vggt4d_ros.geometry.given import fit_given
+from vggt4d_ros.geometry.parallax import view_pairs
 from vggt4d_ros.geometry.platform_motion import PlatformMotion
 from vggt4d_ros.geometry.scale import GivenScale
-from vggt4d_ros.geometry.parallax import view_pairs
 from vggt4d_ros.geometry.tracked import TrackedWindow
 from vggt4d_ros.geometry.tracker import Tracker
 from vggt4d_ros.model.engine import Engine

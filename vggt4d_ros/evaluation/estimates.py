@@ -17,8 +17,8 @@ from vggt4d_ros.evaluation.baselines import (
 from vggt4d_ros.evaluation.known_window import KnownWindow, Slot
 from vggt4d_ros.evaluation.window_scores import WindowEstimate, horizontal_fov_deg
 from vggt4d_ros.geometry import se3
-from vggt4d_ros.geometry.scale import ScaleEstimate
 from vggt4d_ros.geometry.parallax import view_pairs
+from vggt4d_ros.geometry.scale import ScaleEstimate
 from vggt4d_ros.geometry.tracker import Tracker
 from vggt4d_ros.model.engine import Engine
 

@@ -156,12 +156,14 @@ def join_cameras(
     """
     on_rig = np.isfinite(base_from_cam).all(axis=(1, 2))
     known = valid & on_rig
+    counts = known.sum(axis=1)
+    if not (counts > 1).any():
+        return _of_single_cameras(local_from_cam, known, base_from_cam)
     safe_rig, safe_cam = base_from_cam, local_from_cam
     if not known.all():
         still = np.eye(4)
         safe_rig = np.where(on_rig[:, None, None], base_from_cam, still)
         safe_cam = np.where(known[..., None, None], local_from_cam, still)
-    counts = known.sum(axis=1)
     enough = counts >= 3  # of two cameras neither can be told to be the wrong one
     join = _Join(
         turns=safe_cam[..., :3, :3] @ safe_rig[:, :3, :3].swapaxes(-1, -2),
@@ -186,6 +188,17 @@ def join_cameras(
         residual_m=np.where(compared, join.metres, np.nan),
         residual_rad=np.where(compared, join.radians, np.nan),
     )
+
+
+def _of_single_cameras(
+    local_from_cam: Array, known: NDArray[np.bool_], base_from_cam: Array
+) -> PlatformPoses:
+    """``join_cameras`` where no step has two: the one is right, and there is nothing to fit."""
+    counts, view = known.sum(axis=1), known.argmax(axis=1)
+    poses = local_from_cam[np.arange(len(known)), view] @ se3.inverse(base_from_cam[view])
+    poses[counts == 0] = np.nan
+    nothing = np.full(known.shape, np.nan)
+    return PlatformPoses(poses, counts, nothing, nothing)
 
 
 class _Join:

@@ -10,6 +10,7 @@ as many depth bytes.
 from __future__ import annotations
 
 import json
+import signal
 import sys
 import time
 from array import array
@@ -24,6 +25,7 @@ from geometry_msgs.msg import TransformStamped
 from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.subscription import Subscription
 from sensor_msgs.msg import CameraInfo, Image
 from tf2_msgs.msg import TFMessage
 
@@ -34,6 +36,7 @@ from vggt4d_ros.ros.encode import bytes_of, camera_info_msg, header
 from vggt4d_ros.ros.executor import make_executor
 from vggt4d_ros.ros.qos import output_qos, sensor_qos
 
+_WARM_UP_S = 2.0  # the measurement begins a second or two later
 _LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 
@@ -130,7 +133,11 @@ class Floor(Node):
 
 
 class Meter(Node):
-    """Takes the depth images and says how old they are, and keeps the last status."""
+    """Takes the depth images and says how old they are, and keeps the last status.
+
+    It listens to the status while the node warms up, for the times of the stages, and from SIGUSR1
+    on, for the final counts: in between nobody asks for more than the floor gives.
+    """
 
     def __init__(self, options: dict[str, Any]) -> None:
         super().__init__("bench_meter")
@@ -141,10 +148,28 @@ class Meter(Node):
         for index in range(options["cameras"]):
             topic = f"/vggt4d/cam{index}/depth/image_rect"
             self.create_subscription(Image, topic, self._depth(index), sensor_qos(depth=5))
-        self.create_subscription(WindowStatus, "/vggt4d/status", self._on_status, 10)
+        self._first: float | None = None  # time.monotonic() of the first depth image
+        self._ending = False
+        self._listening: Subscription | None = None
+        self.create_timer(0.1, self._choose_status)
+        self._choose_status()
+
+    def end(self, *_: object) -> None:
+        """Listens to the status again."""
+        self._ending = True
+
+    def _choose_status(self) -> None:
+        warm = self._first is not None and time.monotonic() - self._first > _WARM_UP_S
+        if (self._ending or not warm) and self._listening is None:
+            topic = "/vggt4d/status"
+            self._listening = self.create_subscription(WindowStatus, topic, self._on_status, 10)
+        elif warm and not self._ending and self._listening is not None:
+            self.destroy_subscription(self._listening)
+            self._listening = None
 
     def _depth(self, camera: int) -> Callable[[Image], None]:
         def take(message: Image) -> None:
+            self._first = self._first or time.monotonic()
             age_ns = self.get_clock().now().nanoseconds - ns_from_stamp(message.header.stamp)
             self._latency_ms.append(age_ns / 1e6)
             self._per_camera[camera] += 1
@@ -189,6 +214,8 @@ def main() -> int:
             print(json.dumps(Cameras(options).run()), flush=True)
             return 0
         node = Floor(options) if role == "floor" else Meter(options)
+        if isinstance(node, Meter):
+            signal.signal(signal.SIGUSR1, node.end)
         with suppress(KeyboardInterrupt, ExternalShutdownException):
             executor = make_executor(options["floor_executor"])
             executor.add_node(node)

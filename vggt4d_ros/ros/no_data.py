@@ -48,8 +48,8 @@ def suspects_shared_memory(cameras: Sequence[CameraInput]) -> str:
         "images larger than Fast DDS's default shared-memory segment (512 kB) are mostly lost on "
         "the sender's side: start the camera drivers, not only this node, with "
         "FASTRTPS_DEFAULT_PROFILES_FILE (from Kilted on FASTDDS_DEFAULT_PROFILES_FILE) set to the "
-        "package's config/dds/fastdds.xml; where nothing comes at all, not even CameraInfo, a killed "
-        "process may have left its files in /dev/shm (docs/dds.md)"
+        "package's config/dds/fastdds.xml; where nothing comes at all, not even CameraInfo, a "
+        "killed process may have left its files in /dev/shm (docs/dds.md)"
     )
 
 

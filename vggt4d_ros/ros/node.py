@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import gc
 import traceback
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -183,6 +184,9 @@ class Vggt4dNode(LifecycleNode):
             self.get_logger().fatal(f"cannot activate:\n{traceback.format_exc()}")
             return _FAILURE
         result = super().on_activate(state)
+        # what is there now lives as long as the node: the collector need not look at it again
+        gc.collect()
+        gc.freeze()
         self._diagnostics.begin()
         self._session = session
         session.start()
