@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import gc
 import traceback
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -184,9 +183,6 @@ class Vggt4dNode(LifecycleNode):
             self.get_logger().fatal(f"cannot activate:\n{traceback.format_exc()}")
             return _FAILURE
         result = super().on_activate(state)
-        # what is there now lives as long as the node: the collector need not look at it again
-        gc.collect()
-        gc.freeze()
         self._diagnostics.begin()
         self._session = session
         session.start()
