@@ -191,3 +191,28 @@ def test_harsh_cameras_cast_colours_that_usual_ones_do_not() -> None:
 
     assert casts(0.0) < 1.3
     assert casts(1.0) > 1.4
+
+
+def test_border_is_drawn_over_the_margins_alone() -> None:
+    scene = scenes_of(SceneConfig(), 1)[0]
+    plain = render([scene], 40, 80, noise_seeds=[3]).images
+    border = np.array([[0.1, 0.0, 0.05, 0.2, 1.0, 0.0, 0.5]])  # left right top bottom, colour
+    framed = replace(scene, photometry=replace(scene.photometry, border=border))
+
+    images = render([framed], 40, 80, noise_seeds=[3]).images
+
+    inside = (..., slice(2, 32), slice(8, 80))
+    assert torch.equal(images[inside], plain[inside])
+    margins = torch.ones(40, 80, dtype=torch.bool)
+    margins[2:32, 8:] = False
+    expected = torch.tensor([1.0, 0.0, 0.5])[:, None]
+    assert (images[..., margins] == expected).all()
+
+
+def test_bordered_windows_are_as_many_as_asked_for() -> None:
+    def bordered(share: float) -> int:
+        scenes = scenes_of(SceneConfig(bordered=share), 60)
+        return sum(bool(scene.photometry.border[:, :4].any()) for scene in scenes)
+
+    assert bordered(0.0) == 0
+    assert 18 <= bordered(0.5) <= 42

@@ -51,6 +51,9 @@ class Photometry:
     noise: Array  # (V,) standard deviation
     blur: Array  # (V,) weight of the neighbours in a 3 x 3 binomial, 0 none .. 1
     vignette: Array  # (V,) darkening at the corners
+    # (V, 7) a plain border, as rectified images have it: width at the left, right, top and bottom
+    # over the image's size, and colour
+    border: Array = field(default_factory=lambda: np.zeros((1, 7)))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

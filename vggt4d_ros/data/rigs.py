@@ -120,3 +120,10 @@ def sample_photometry(
     return replace(
         usual, gain=usual.gain * cast, gamma=usual.gamma * contrast, vignette=usual.vignette * 1.8
     )
+
+
+def sample_border(rng: np.random.Generator, views: int) -> Array:
+    """Widths and colour (V, 7) of the plain border of each camera; see ``Photometry``."""
+    wide = rng.uniform(0.0, 0.05, (views, 4)) * (rng.random((views, 4)) < 0.75)
+    grey = rng.choice([0.0, 1.0, rng.random()], p=[0.4, 0.4, 0.2])
+    return np.concatenate([wide, np.full((views, 3), grey)], -1)

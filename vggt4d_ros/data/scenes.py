@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 
 import numpy as np
@@ -13,8 +13,15 @@ from vggt4d_ros.data.fliers import add_flier
 from vggt4d_ros.data.lamps import sample_lamps
 from vggt4d_ros.data.looks import SKY_FACES, fade, sample_room_surface
 from vggt4d_ros.data.placement import Ground, Stage, add_furniture, add_thing, camera_centers
-from vggt4d_ros.data.primitives import ROOM, Array, Primitive, Scene, Surface, transform
-from vggt4d_ros.data.rigs import LAYOUTS, compose, sample_path, sample_photometry, sample_rig
+from vggt4d_ros.data.primitives import ROOM, Array, Photometry, Primitive, Scene, Surface, transform
+from vggt4d_ros.data.rigs import (
+    LAYOUTS,
+    compose,
+    sample_border,
+    sample_path,
+    sample_photometry,
+    sample_rig,
+)
 
 KINDS = ("room", "street", "open")
 
@@ -40,6 +47,7 @@ class SceneConfig:
     flier_pace: tuple[float, float] = (0.006, 0.22)  # way per step, over the distance
     furniture: tuple[int, int] = (0, 0)  # pieces, in rooms only
     harsh: float = 0.0  # windows of cameras with colour casts, too dark or bright, of much contrast
+    bordered: float = 0.0  # windows whose images have a plain border
     lamps: tuple[int, int] = (0, 0)  # in rooms only
     plain: float = 0.0  # windows whose walls and floor have little pattern
 
@@ -73,6 +81,7 @@ FURNISHED = SceneConfig(
     moving_things=(1, 3),
     furniture=(8, 22),
     harsh=0.5,
+    bordered=0.5,
     lamps=(0, 2),
     plain=0.5,
 )
@@ -131,7 +140,7 @@ def sample_scene(
         cam_from_world=cams,
         field_of_view=fov,
         aspect=rng.uniform(0.97, 1.03, views),
-        photometry=sample_photometry(rng, steps, views, config.harsh),
+        photometry=_sample_photometry(rng, config, steps, views),
         valid=_sample_valid(rng, config, steps, views),
         lamps=sample_lamps(rng, count, ground.center, ground.half),
     )
@@ -159,6 +168,15 @@ def _sample_walls(
     if config.plain and rng.random() < config.plain:
         surface = fade(surface, rng.uniform(0.0, 0.3))
     return surface
+
+
+def _sample_photometry(
+    rng: np.random.Generator, config: SceneConfig, steps: int, views: int
+) -> Photometry:
+    photometry = sample_photometry(rng, steps, views, config.harsh)
+    if config.bordered and rng.random() < config.bordered:
+        photometry = replace(photometry, border=sample_border(rng, views))
+    return photometry
 
 
 def _sample_cameras(

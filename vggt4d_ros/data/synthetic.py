@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from vggt4d_ros.data.exposure import expose
 from vggt4d_ros.data.lamps import lamp_light
 from vggt4d_ros.data.place import SMALLEST_MOTION, Tables, make_tables
 from vggt4d_ros.data.primitives import BALL, CYLINDER, ROOM, Scene
@@ -28,7 +29,6 @@ from vggt4d_ros.data.windows import WindowBatch
 
 TEXTURES = 64
 TEXTURE_SEED = 1
-GREY = 0.42  # mean brightness that automatic exposure aims at
 
 
 @lru_cache(maxsize=1)
@@ -86,7 +86,7 @@ def render(
     lookup = Lookup(tables, hits)
     images = _shade(lookup, texture_bank()).unflatten(0, lead)
     if noise_seeds is not None:
-        images = _expose(images, scenes, noise_seeds)
+        images = expose(images, scenes, noise_seeds)
     depth = hits.depth.unflatten(0, lead)
     seen = ~lookup.take(tables.sky.flatten(0, 2), lookup.face_row).unflatten(0, lead)
     forward = _flow(lookup, tables.next_pixel, lead, 1)
@@ -207,43 +207,6 @@ def _shade(lookup: Lookup, bank: TextureBank) -> Tensor:
         shade = shade + lamp_light(tables.lamps.flatten(0, 1)[rows], metric, normal / half, length)
     lit = torch.where(tables.sky.flatten()[face_rows], 1.0, shade * (0.7 + 0.5 * value[:, 1]))
     return (color * lit[:, None]).view(frames, height, width, 3).permute(0, 3, 1, 2)
-
-
-def _expose(images: Tensor, scenes: Sequence[Scene], seeds: Sequence[int]) -> Tensor:
-    """Applies each camera's blur, vignetting, gain, gamma and noise; clips to [0, 1]."""
-    device = images.device
-    _, steps, views, _, height, width = images.shape
-
-    def table(name: str, per_view: bool) -> Tensor:
-        values = np.stack([getattr(scene.photometry, name) for scene in scenes])
-        tensor = torch.from_numpy(values).to(device, torch.float32)
-        return tensor[:, None].expand(-1, steps, -1) if per_view else tensor
-
-    blur = table("blur", True)[..., None, None, None]
-    flat = images.flatten(0, 2)
-    kernel = torch.tensor([1.0, 2.0, 1.0], device=device) / 4
-    padded = functional.pad(flat, (1, 1, 1, 1), mode="replicate")
-    rows = kernel[0] * (padded[..., :-2] + padded[..., 2:]) + kernel[1] * padded[..., 1:-1]
-    soft = kernel[0] * (rows[..., :-2, :] + rows[..., 2:, :]) + kernel[1] * rows[..., 1:-1, :]
-    images = torch.lerp(images, soft.view_as(images), blur)
-    y = torch.linspace(-1, 1, height, device=device)[:, None]
-    x = torch.linspace(-1, 1, width, device=device)
-    fall = 1 - table("vignette", True)[..., None, None, None] * (x * x + y * y) / 2
-    gamma = table("gamma", True)[..., None, None, None]
-    # automatic exposure: each camera comes near a medium grey over the window
-    level = images.mean((1, 3, 4, 5), keepdim=True).clamp(min=0.02)
-    images = images * (GREY / level) ** 0.85
-    images = (images * fall * table("gain", False)[..., None, None]).clamp(min=1e-4) ** gamma
-    noise = torch.stack(
-        [
-            torch.randn(
-                images.shape[1:], generator=torch.Generator().manual_seed(seed & 0x7FFFFFFFFFFF)
-            )
-            for seed in seeds
-        ]
-    ).to(device)
-    images = images + noise * table("noise", True)[..., None, None, None]
-    return (images + table("offset", False)[..., None, None, None]).clamp(0, 1)
 
 
 def _neighbour(x: Tensor, sign: int) -> Tensor:
