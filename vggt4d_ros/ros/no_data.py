@@ -125,9 +125,10 @@ class NoDataWatch:
             "first window"
         )
         drops = ", ".join(f"{cause} {n}" for cause, n in sorted(counts.frames.dropped.items()))
+        sent = [c for c in self._cameras if node.count_publishers(c.subscriber.sub.topic_name)]
         hints = (
             spread_line(self._pipeline, names),
             f"dropped so far: {drops}" if drops else "",
-            suspects_shared_memory(self._cameras),
+            suspects_shared_memory(sent),
         )
         return "\n".join([*lines, *(f"  {hint}" for hint in hints if hint)])
