@@ -12,7 +12,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from model_cases import lively, small_compact  # noqa: E402
+from model_cases import lively, small_compact, torch_threads  # noqa: E402
 
 from vggt4d_ros.benchmark_reference import largest_differences  # noqa: E402
 from vggt4d_ros.benchmark_windows import sliding_windows  # noqa: E402
@@ -22,10 +22,8 @@ from vggt4d_ros.model.predictor import Predictor  # noqa: E402
 
 @pytest.fixture(autouse=True)
 def threads() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(3)
-    yield
-    torch.set_num_threads(before)
+    with torch_threads(3):
+        yield
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from numpy.testing import assert_array_equal
 
 torch = pytest.importorskip("torch")
 
-from model_cases import lively, small_compact, tiny_motion  # noqa: E402
+from model_cases import lively, small_compact, tiny_motion, torch_threads  # noqa: E402
 
 from vggt4d_ros.benchmark_reference import NaiveReference, largest_differences  # noqa: E402
 from vggt4d_ros.datatypes import Frame, FramePrediction, FrameSet, LazyImage, Window  # noqa: E402
@@ -37,10 +37,8 @@ CONFIGS = {
 
 @pytest.fixture(autouse=True)
 def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+    with torch_threads(1):
+        yield
 
 
 def frame_set(step: int, missing: set[int], size: tuple[int, int], rng: np.random.Generator):

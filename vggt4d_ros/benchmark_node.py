@@ -151,11 +151,12 @@ def measure(subject: str, rmw: str, options: dict[str, Any]) -> dict[str, Any]:
         sent = json.loads(cameras.communicate(timeout=20)[0] or "{}")
         if "sent" not in sent:
             raise RuntimeError(f"bench cameras failed: {sent.get('error', 'no output')}")
-        meter.send_signal(signal.SIGUSR1)
-        time.sleep(1.5)  # until the meter hears the status
+        time.sleep(0.5)
         figures: dict[str, Any] = {"sent": sent["sent"], **samples}
         # the node's last words are its final counts, so the meter listens until after it ended
         if subject == "node":
+            meter.send_signal(signal.SIGUSR1)
+            time.sleep(1.0)  # until it hears the status
             watched.process.send_signal(signal.SIGINT)
             watched.process.wait(20)
             figures.update(_finish(meter))

@@ -59,8 +59,7 @@ def add_flier(
         parts = sample_chair(rng, size) if rng.random() < CHAIR_SHARE else None
         parts = parts or sample_parts(rng, size, True)
         reach = max(part.reach for part in parts)
-        gap = np.min(np.linalg.norm(stage.eyes.reshape(-1, 1, 3) - way[None], axis=-1))
-        if gap < reach + 0.5 * CLEARANCE * ground.scale:
+        if stage.gap(way) < reach + 0.5 * CLEARANCE * ground.scale:
             continue
         if np.any(np.abs(way[step] - ground.center) > ground.half):
             continue

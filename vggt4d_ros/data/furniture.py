@@ -12,16 +12,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from vggt4d_ros.data.primitives import BALL, BOX, CYLINDER, Array, rotation_y, transform
-from vggt4d_ros.data.things import Part, sample_chair
+from vggt4d_ros.data.things import Part, sample_chair, solid
 
 Piece = list[Part]
-
-
-def solid(kind: int, half: Sequence[float] | Array, at: Sequence[float] | Array) -> Part:
-    """A part that does not swing."""
-    return Part(
-        kind, np.array(half, dtype=float), np.array(at, dtype=float), np.zeros(3), np.eye(3)
-    )
 
 
 def box(x: Sequence[float], y: Sequence[float], z: Sequence[float]) -> Part:

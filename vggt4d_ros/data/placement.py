@@ -58,6 +58,10 @@ class Stage:
         """Camera centres in the world, (T, V, 3)."""
         return camera_centers(self.cam_from_world)
 
+    def gap(self, way: Array) -> float:
+        """Least distance of a way (T, 3) from a camera at any step, metres."""
+        return float(np.min(np.linalg.norm(self.eyes.reshape(-1, 1, 3) - way[None], axis=-1)))
+
 
 def camera_centers(cam_from_world: Array) -> Array:
     """Camera centres in the world, (..., 3)."""
@@ -74,7 +78,7 @@ def add_thing(rng: np.random.Generator, stage: Stage, number: int, speed: float)
         number: the thing's instance number.
         speed: against the usual; 0: it stands still.
     """
-    ground, eyes, time = stage.ground, stage.eyes, stage.time
+    ground, time = stage.ground, stage.time
     for _ in range(TRIES):
         step, place, distance = _spot(rng, stage)
         size = distance * rng.uniform(*(stage.moving_size if speed else STANDING_SIZE))
@@ -92,8 +96,7 @@ def add_thing(rng: np.random.Generator, stage: Stage, number: int, speed: float)
         if speed and place[1] + bottom < ground.floor - 0.2 * size:  # in the air: up and down too
             way[:, 1] += rng.normal(0, 0.3) * pace * (time - time[step])
         radius = max(part.reach for part in parts)
-        gap = np.min(np.linalg.norm(eyes.reshape(-1, 1, 3) - way[None], axis=-1))
-        if gap < radius + CLEARANCE * ground.scale:
+        if stage.gap(way) < radius + CLEARANCE * ground.scale:
             continue
         turning = rotation_y(heading)
         if speed and rng.random() < 0.3:  # tumbles

@@ -104,22 +104,18 @@ def sample_scene(
     fov, cams = _sample_cameras(rng, config, ground, steps, views)
     stage = Stage(ground, cams, fov, textures, config.moving_size, config.moving_pace)
     things: list[list[Primitive]] = []
-    low, high = config.static_things
-    for _ in range(int(rng.integers(low, high + 1))):
+    for _ in range(_number(rng, config.static_things)):
         if thing := add_thing(rng, stage, len(things) + 1, 0.0):
             things.append(thing)
     if rng.random() >= config.still_share:
-        low, high = config.moving_things
-        for _ in range(int(rng.integers(low, high + 1))):
+        for _ in range(_number(rng, config.moving_things)):
             if thing := add_thing(rng, stage, len(things) + 1, config.speed):
                 things.append(thing)
-    low, high = config.fliers
-    for _ in range(int(rng.integers(low, high + 1)) if high else 0):
+    for _ in range(_number(rng, config.fliers)):
         sizes, paces = config.flier_size, config.flier_pace
         if thing := add_flier(rng, stage, len(things) + 1, sizes, paces):
             things.append(thing)
-    low, high = config.furniture
-    for _ in range(int(rng.integers(low, high + 1)) if high and ground.kind == "room" else 0):
+    for _ in range(_number(rng, config.furniture) if ground.kind == "room" else 0):
         if thing := add_furniture(rng, stage, len(things) + 1):
             things.append(thing)
     room = Primitive(
@@ -130,8 +126,7 @@ def sample_scene(
         0,
     )
     light = rng.normal(size=3) * [1.0, 0.4, 1.0] + [0.0, -1.2, 0.0]
-    low, high = config.lamps
-    count = int(rng.integers(low, high + 1)) if high and ground.kind == "room" else 0
+    lamps = _number(rng, config.lamps) if ground.kind == "room" else 0
     return Scene(
         primitives=(*chain.from_iterable(things), room),
         sky_faces=SKY_FACES[ground.kind],
@@ -142,8 +137,13 @@ def sample_scene(
         aspect=rng.uniform(0.97, 1.03, views),
         photometry=_sample_photometry(rng, config, steps, views),
         valid=_sample_valid(rng, config, steps, views),
-        lamps=sample_lamps(rng, count, ground.center, ground.half),
+        lamps=sample_lamps(rng, lamps, ground.center, ground.half),
     )
+
+
+def _number(rng: np.random.Generator, limits: tuple[int, int]) -> int:
+    """A number between the fewest and the most; numpy draws nothing where both are the same."""
+    return int(rng.integers(limits[0], limits[1] + 1))
 
 
 def _sample_ground(rng: np.random.Generator, kind: str) -> Ground:

@@ -54,6 +54,13 @@ class Part:
         )
 
 
+def solid(kind: int, half: Sequence[float] | Array, at: Sequence[float] | Array) -> Part:
+    """A part that does not swing."""
+    return Part(
+        kind, np.array(half, dtype=float), np.array(at, dtype=float), np.zeros(3), np.eye(3)
+    )
+
+
 def sample_parts(rng: np.random.Generator, size: float, moves: bool) -> list[Part]:
     """Makes up a thing about ``size`` metres in radius; tables do not move."""
     choice = rng.random()
@@ -144,38 +151,36 @@ def sample_chair(rng: np.random.Generator, size: float) -> list[Part]:
 
     It stands about its middle and faces z.
     """
-    straight, none = np.eye(3), np.zeros(3)
     wide, deep = size * rng.uniform(0.38, 0.6), size * rng.uniform(0.36, 0.55)
     seat, thick = size * rng.uniform(0.0, 0.2), size * rng.uniform(0.03, 0.12)
     leg = size * rng.uniform(0.03, 0.075)
     long = (size - seat) / 2
     kind = BOX if rng.random() < 0.6 else CYLINDER
 
-    def piece(half: Sequence[float], at: Sequence[float], shape: int = BOX) -> Part:
-        return Part(shape, np.array(half), np.array(at), none, straight)
-
-    parts = [piece([wide, thick, deep], [0, seat, 0])]
+    parts = [solid(BOX, [wide, thick, deep], [0, seat, 0])]
     for x in (-1.0, 1.0):
         for z in (-1.0, 1.0):
             corner = [x * (wide - leg), seat + long, z * (deep - leg)]
-            parts.append(piece([leg, long, leg], corner, kind))
+            parts.append(solid(kind, [leg, long, leg], corner))
         if rng.random() < 0.4:  # a rung between front and back
-            parts.append(piece([0.6 * leg, 0.6 * leg, deep], [x * (wide - leg), seat + long, 0]))
+            parts.append(
+                solid(BOX, [0.6 * leg, 0.6 * leg, deep], [x * (wide - leg), seat + long, 0])
+            )
     if rng.random() < 0.12:
         return parts
     rise = (size + seat) / 2  # half the height of the back
     behind, middle = leg - deep, seat - rise
     if rng.random() < 0.45:
-        parts.append(piece([wide, rise, 0.7 * leg], [0, middle, behind]))
+        parts.append(solid(BOX, [wide, rise, 0.7 * leg], [0, middle, behind]))
     else:
         for x in (-1.0, 1.0):
-            parts.append(piece([leg, rise, leg], [x * (wide - leg), middle, behind], kind))
+            parts.append(solid(kind, [leg, rise, leg], [x * (wide - leg), middle, behind]))
         count = int(rng.integers(1, 5))
         for place in np.linspace(-1, 1, count + 2)[1:-1] if rng.random() < 0.5 else ():
-            parts.append(piece([0.8 * leg, rise, 0.6 * leg], [place * wide, middle, behind]))
+            parts.append(solid(BOX, [0.8 * leg, rise, 0.6 * leg], [place * wide, middle, behind]))
         top = rise * rng.uniform(0.08, 0.3)
-        parts.append(piece([wide, top, 0.8 * leg], [0, seat - 2 * rise + top, behind]))
+        parts.append(solid(BOX, [wide, top, 0.8 * leg], [0, seat - 2 * rise + top, behind]))
     if rng.random() < 0.3:  # arms
         for x in (-1.0, 1.0):
-            parts.append(piece([leg, 0.7 * leg, deep], [x * wide, seat - 0.8 * rise, 0]))
+            parts.append(solid(BOX, [leg, 0.7 * leg, deep], [x * wide, seat - 0.8 * rise, 0]))
     return parts

@@ -68,19 +68,14 @@ class _Points:
 
 def view_pairs(base_from_cam: Sequence[Array | None]) -> tuple[tuple[int, int], ...]:
     """Gives the pairs of cameras, both ways, whose distance is known and not nothing."""
-    known = [view for view, mount in enumerate(base_from_cam) if mount is not None]
+    places = [(v, mount[:3, 3]) for v, mount in enumerate(base_from_cam) if mount is not None]
+    # a camera is at no distance from itself
     return tuple(
         (first, second)
-        for first in known
-        for second in known
-        if first != second and _distance(base_from_cam[first], base_from_cam[second]) > LEAST_BASE
+        for first, here in places
+        for second, there in places
+        if math.dist(here, there) > LEAST_BASE
     )
-
-
-def _distance(first: Array | None, second: Array | None) -> float:
-    assert first is not None
-    assert second is not None
-    return math.dist(first[:3, 3].tolist(), second[:3, 3].tolist())
 
 
 def compare_views(
@@ -172,7 +167,6 @@ def _compare(
         away = np.linalg.norm(at_zero + inverse[:, None] * slope, axis=1) / along
         sigma = noise * along / (np.sqrt(power) * np.abs(inverse))
         parallax = (along > 0) & (sigma < MAX_NOISE)
-        known = parallax & np.isfinite(away)
         agrees = parallax & (inverse > 0) & (away < AGREES * noise)
         depth = _at(frame.depth, match.first)
         logs = -np.log(inverse) - np.log(depth)
@@ -184,7 +178,7 @@ def _compare(
         weight=weight[agrees],
         total=float(match.weight[parallax].sum()),
         agreed=float(match.weight[agrees].sum()),
-        miss=float(np.median(away[known])) if known.any() else 0.0,
+        miss=float(np.median(away[parallax])) if parallax.any() else 0.0,
     )
 
 

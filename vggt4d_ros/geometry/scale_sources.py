@@ -4,11 +4,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from vggt4d_ros.datatypes import Array, Prediction
+from vggt4d_ros.datatypes import Array, FramePrediction, Prediction, ViewMatches
 from vggt4d_ros.geometry.observation import DepthSamples, Observation
 from vggt4d_ros.geometry.parallax import RigParallax, compare_views
 from vggt4d_ros.geometry.rig import poses_at_set_stamps, shift_poses
@@ -27,25 +27,29 @@ from vggt4d_ros.geometry.se3 import BODY_FROM_OPTICAL
 
 
 def compare_cameras(
-    seen: Observation, prediction: Prediction, base_from_cam: Array, twist: Array
-) -> RigParallax | None:
-    """Gives what calibrated cameras both see; None where the network does not compare them.
+    seen: Observation,
+    matches: Sequence[ViewMatches],
+    frames: Mapping[tuple[int, int], FramePrediction],
+    base_from_cam: Array,
+    twist: Array,
+) -> RigParallax:
+    """Gives what calibrated cameras both see.
 
     Args:
         seen: the window.
-        prediction: of the window.
+        matches: all of one step.
+        frames: dense outputs of that step.
         base_from_cam: (V, 4, 4) metres, NaN not known.
         twist: (6,) of the platform, metres, NaN not known: cameras are hardly ever triggered at
             once, and each is where that has taken it.
     """
-    if prediction.matches is None:
-        return None
-    for step in {match.step for match in prediction.matches}:  # at most one
+    if matches:
+        step = matches[0].step
         shifts = np.where(seen.valid[step], seen.stamps_ns[step] - seen.set_stamps_ns[step], 0)
         still = np.tile(np.eye(4), (len(shifts), 1, 1))
         base_from_cam = shift_poses(still, np.tile(twist, (len(shifts), 1)), shifts) @ base_from_cam
     known = {s: model for s, model in seen.models.items() if s not in seen.predicted_intrinsics}
-    return compare_views(prediction.matches, prediction.frames, known, base_from_cam)
+    return compare_views(matches, frames, known, base_from_cam)
 
 
 def measure_scale(

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from copy import copy
 from dataclasses import dataclass
 from functools import partial
@@ -37,7 +38,7 @@ class _Before:
     samples: dict[Key, tuple[DepthSamples, float]]  # depth of its dense frames, m per unit
     world_from_base: Array  # (4, 4), newest
     odom_from_base: Array | None  # (4, 4) at the same stamp, where the platform's motion is known
-    twist: Array  # (6,) of the platform then, metres; NaN: not known
+    find_twist: Callable[[], Array]  # (6,) of the platform then, metres; NaN: not known
 
 
 class Tracker:
@@ -126,8 +127,7 @@ class Tracker:
             raise ValueError(f"odom_from_cam must be (T, V, 4, 4), got {odom_from_cam.shape}")
         if not seen.valid.any():
             return self._nothing(seen)
-        twist = self._before.twist if self._before is not None else np.zeros(6)
-        parallax = compare_cameras(seen, prediction, base_from_cam, twist)
+        parallax = self._compare(seen, prediction, base_from_cam)
         scale = self._find_scale(seen, prediction, base_from_cam, odom_from_cam, given, parallax)
         extrinsics = base_from_cam if self._metric else self._rig[2]
         placed = self._platform.place(seen, scale.value, extrinsics, parallax is not None)
@@ -179,6 +179,15 @@ class Tracker:
         )
         self._remember(seen, tracked, odom_from_base)
         return tracked
+
+    def _compare(
+        self, seen: Observation, prediction: Prediction, base_from_cam: Array
+    ) -> RigParallax | None:
+        """What calibrated cameras both see; None where the network does not compare them."""
+        if prediction.matches is None:
+            return None
+        twist = _still() if self._before is None else self._before.find_twist()
+        return compare_cameras(seen, prediction.matches, prediction.frames, base_from_cam, twist)
 
     def _find_scale(
         self,
@@ -273,7 +282,7 @@ class Tracker:
             samples={seen.keys[s]: (d, tracked.scale.value) for s, d in seen.samples.items()},
             world_from_base=tracked.world_from_base[newest],
             odom_from_base=odom if np.isfinite(odom).all() else None,
-            twist=tracked.twist[newest] if self._metric else np.full(6, np.nan),
+            find_twist=(lambda: tracked.twist[newest]) if self._metric else _still,
         )
 
     def _nothing(self, seen: Observation) -> TrackedWindow:
@@ -298,6 +307,11 @@ class Tracker:
             started="",
             warnings=("no usable pose in the window",),
         )
+
+
+def _still() -> Array:
+    """Gives the twist (6,) of a platform whose motion is not known."""
+    return np.full(6, np.nan)
 
 
 def _placed(poses: Array) -> list[int]:

@@ -281,8 +281,10 @@ class _Run:
             prediction = to_prediction(output, self.grid, self.dense, self.dense, stages)
             if output is None or output.pairs is None or not view_pairs:
                 return prediction
-            head, at = self.model.pair_head, self.dense[-1:]
-            matches = match_views(head, output.pairs, self.grid, at, view_pairs)
+            if not self.dense:
+                return replace(prediction, matches=())
+            head, newest = self.model.pair_head, self.dense[-1]
+            matches = match_views(head, output.pairs, self.grid, newest, view_pairs)
             return replace(prediction, matches=matches)
 
     def _forward(self, points: bool) -> ModelOutput:

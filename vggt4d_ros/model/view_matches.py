@@ -22,11 +22,10 @@ def match_views(
     head: PairHead,
     pairs: PairOutput,
     grid: WindowGrid,
-    steps: Sequence[int],
+    step: int,
     view_pairs: Sequence[tuple[int, int]],
 ) -> tuple[ViewMatches, ...]:
-    """Matches of pairs of cameras at one step of the window, or none; where a frame is missing."""
-    step = steps[0] if steps else -1
+    """Matches of pairs of cameras at a step of the window; none where a frame is missing."""
     wanted = [(a, b) for a, b in view_pairs if {(step, a), (step, b)} <= grid.frames.keys()]
     if not wanted:
         return ()
