@@ -9,7 +9,7 @@ import math
 import cv2
 import numpy as np
 import pytest
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
 
 from vggt4d_ros.datatypes import CameraModel
 from vggt4d_ros.geometry import pinhole
@@ -91,6 +91,15 @@ def test_rays_of_all_pixels_project_back_onto_their_pixels(model):
     expected = np.stack(np.meshgrid(np.arange(160), np.arange(120)), axis=-1)
     assert np.isfinite(rays).all()
     assert_allclose(pixels, expected, atol=2e-4)  # float32 rays
+
+
+@pytest.mark.parametrize("model", [FLAT, PLUMB], ids=["flat", "distorted"])
+def test_factors_of_rays_are_the_rays_of_all_pixels(model):
+    planes = pinhole.ray_planes(model)
+
+    for plane, factor in zip(planes, pinhole.ray_factors(model), strict=True):
+        assert factor.dtype == np.float32
+        assert_array_equal(np.broadcast_to(factor, plane.shape), plane)
 
 
 def test_pixels_that_no_ray_meets_are_nan_not_made_up():

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from vggt4d_ros.datatypes import Array, CameraModel, Frame, FramePrediction, Prediction, Window
 from vggt4d_ros.geometry import se3
 from vggt4d_ros.geometry.camera_info import fit_to_image
-from vggt4d_ros.geometry.pinhole import model_from_matrix, ray_planes
+from vggt4d_ros.geometry.pinhole import model_from_matrix, pixel_rays
 from vggt4d_ros.geometry.robust import median, quantile
 
 _SAMPLES = 400  # depth samples per frame, e.g. every 27th pixel of 640 x 480
@@ -173,9 +173,11 @@ def _grid(height: int, width: int) -> tuple[slice, slice]:
 @lru_cache(maxsize=64)
 def _grid_rays(model: CameraModel) -> Array:
     """Gives the rays (N, 3) of a camera's samples; cached, not to be written to."""
-    grid = _grid(model.height, model.width)
-    x, y = (plane[grid].ravel() for plane in ray_planes(model))
-    rays = np.stack([x, y, np.ones(len(x))], axis=-1).astype(np.float64)
+    down, across = _grid(model.height, model.width)
+    columns, rows = np.meshgrid(np.arange(model.width)[across], np.arange(model.height)[down])
+    pixels = np.stack([columns.ravel(), rows.ravel()], axis=-1).astype(np.float64)
+    rays = np.ones((len(pixels), 3))
+    rays[:, :2] = pixel_rays(pixels, model).astype(np.float32)  # as ``ray_planes`` has them
     rays.flags.writeable = False
     return rays
 

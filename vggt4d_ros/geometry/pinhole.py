@@ -201,12 +201,14 @@ def ray_planes(model: CameraModel) -> Plane:
 def ray_factors(model: CameraModel) -> tuple[Plane, Plane]:
     """Gives x/z and y/z of the rays in shapes that broadcast to (H, W).
 
-    Without distortion a row and a column say it all, which spares the memory two planes.
+    Without distortion a row and a column say it all, which spares the time and memory of planes.
     """
-    planes = ray_planes(model)
     if is_distorted(model):
+        planes = ray_planes(model)
         return planes[0], planes[1]
-    return planes[0][:1], planes[1][:, :1]
+    x = (np.arange(model.width) - model.cx) / model.fx
+    y = (np.arange(model.height) - model.cy) / model.fy
+    return x[None].astype(np.float32), y[:, None].astype(np.float32)
 
 
 def unproject_depth(depth: NDArray[np.float32], model: CameraModel) -> NDArray[np.float32]:
