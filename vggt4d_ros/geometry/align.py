@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
 from vggt4d_ros.datatypes import Array
@@ -134,11 +135,14 @@ class _Terms:
         self._count = len(overlap.source_from_cam)
         source, target = overlap.source_from_cam, overlap.target_from_cam
         self._source_turns, self._target_turns = source[:, :3, :3], target[:, :3, :3]
-        self._origins = source[:, :3, 3].mean(axis=0), target[:, :3, 3].mean(axis=0)
+        self._origins = (
+            source[:, :3, 3].sum(axis=0) / self._count,
+            target[:, :3, 3].sum(axis=0) / self._count,
+        )
         self._xs = _columns(overlap.source_points, source[:, :3, 3], self._origins[0])
         self._ys = _columns(overlap.target_points, target[:, :3, 3], self._origins[1])
         # target_turn @ source_turn^T, summed: what the rotations alone say
-        self._turns: Array = np.einsum("nij,nkj->ik", self._target_turns, self._source_turns)
+        self._turns: Array = (self._target_turns @ self._source_turns.swapaxes(-1, -2)).sum(axis=0)
         self._places: Array = self._xs[:3]  # the source under the last fit
         self._weights: Array = np.ones(self._points + self._count)
         self.point_weights = overlap.weights
@@ -246,7 +250,7 @@ class _Terms:
         more = by_points if np.trace(by_points) > np.trace(by_poses) else by_poses
         covariance = np.zeros((6, 6))
         covariance[:3, :3] = _UNIT_3 / max(float(weights[points].sum()), self._count * centre)
-        covariance[3:, 3:] = np.linalg.inv(more)
+        covariance[3:, 3:] = cv2.invert(more)[1]
         return middle + self._origins[1], covariance
 
 

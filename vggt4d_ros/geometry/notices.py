@@ -76,6 +76,8 @@ def contradictions(
     if parallax is not None:
         return {v: (_or(miss * depth_m, 0.0), miss) for v, miss in parallax.contradicted.items()}
     metres, radians = placed.camera_residual_m, placed.camera_residual_rad
+    if len(metres) < 2:
+        return {}
     with np.errstate(invalid="ignore"):
         bad = (radians > _RIG_RESIDUAL_RAD) | (metres > _RIG_RESIDUAL_PER_DEPTH * depth_m)
     return {int(view): (float(metres[view]), float(radians[view])) for view in bad.nonzero()[0]}

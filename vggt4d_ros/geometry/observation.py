@@ -72,11 +72,10 @@ def observe(window: Window, prediction: Prediction) -> Observation:
     steps, views = window.shape
     reasons = dict(prediction.invalid_reasons)
     valid = prediction.valid & window.valid
-    poses = _inverse_where(prediction.cam_from_world, valid)
-    sane = se3.is_rigid(poses) & (np.abs(poses[..., :3, 3]) < _MAX_LENGTH).all(axis=-1)
+    poses, sane = _inverse_where(prediction.cam_from_world, valid)
     for step, view in zip(*np.nonzero(valid & ~sane), strict=True):
         reasons[int(step), int(view)] = "the network's pose is not a rigid motion"
-    valid = valid & sane
+    valid &= sane
     frames = [[window.frame(step, view) for view in range(views)] for step in range(steps)]
     models: dict[Slot, CameraModel] = {}
     predicted: set[Slot] = set()
@@ -119,11 +118,13 @@ def observe(window: Window, prediction: Prediction) -> Observation:
     )
 
 
-def _inverse_where(transforms: Array, valid: NDArray[np.bool_]) -> Array:
-    """Gives the inverses (T, V, 4, 4) of rigid transforms; NaN where not valid."""
+def _inverse_where(transforms: Array, valid: NDArray[np.bool_]) -> tuple[Array, NDArray[np.bool_]]:
+    """Gives the inverses (T, V, 4, 4) of rigid transforms, NaN where not valid, and which are."""
     with np.errstate(invalid="ignore", over="ignore"):
         known = transforms if valid.all() else np.where(valid[..., None, None], transforms, np.nan)
-        return se3.inverse(known)
+        poses = se3.inverse(known)
+        near = (np.abs(poses[..., :3, 3]) < _MAX_LENGTH).all(axis=-1)
+        return poses, near & se3.is_rotation(poses[..., :3, :3])
 
 
 def _model_of(frame: Frame, dense: FramePrediction, predicted: Array) -> CameraModel:

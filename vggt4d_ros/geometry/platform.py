@@ -101,21 +101,22 @@ class Platform:
             synced, speaks = follow_leader(synced, seen.valid, rig)
         joined = join_cameras(synced, speaks, rig)
         bases, cameras = joined.local_from_base, joined.cameras
-        alone = ~np.isfinite(bases).all(axis=(1, 2))
+        alone = cameras == 0
         if alone.any() and self._learned:
             stand_in = join_cameras(synced, seen.valid, self._learned_matrix(len(rig)))
             bases[alone] = stand_in.local_from_base[alone]
             cameras = np.where(alone, stand_in.cameras, cameras)
-        self._learn(synced, seen.valid, bases, rig)
+        on_rig = np.isfinite(rig).all(axis=(1, 2))
+        if not on_rig.all():
+            self._learn(synced, seen.valid, bases, on_rig)
         metres, radians = camera_residuals(joined)
         stamps_ns = seen.set_stamps_ns
         placed = Placed(own, bases, rig, stamps_ns, cameras, metres, radians, redefined)
-        steps, views = np.nonzero(seen.valid & np.isfinite(rig).all(axis=(1, 2)))
-        shifts = seen.stamps_ns[steps, views] - stamps_ns[steps]
-        moved = bases[steps]
+        known = seen.valid & on_rig
+        moved, shifts = bases[:, None], np.where(known, seen.stamps_ns - stamps_ns[:, None], 0)
         if are_shifted(shifts):  # else nobody may ever ask for the twist
-            moved = shift_poses(moved, placed.twist[steps], shifts)
-        own[steps, views] = moved @ rig[views]
+            moved = shift_poses(moved, placed.twist[:, None], shifts)
+        np.copyto(own, moved @ rig, where=known[..., None, None])
         return placed
 
     def forget(self) -> None:
@@ -142,10 +143,12 @@ class Platform:
         self._anchor, self._started = anchor, True
         return rig, redefined
 
-    def _learn(self, synced: Array, valid: NDArray[np.bool_], bases: Array, rig: Array) -> None:
+    def _learn(
+        self, synced: Array, valid: NDArray[np.bool_], bases: Array, on_rig: NDArray[np.bool_]
+    ) -> None:
         """Notes where cameras without extrinsics sit, from the newest step that shows it."""
         placed = np.isfinite(bases).all(axis=(1, 2))
-        for view in (~np.isfinite(rig).all(axis=(1, 2))).nonzero()[0]:
+        for view in (~on_rig).nonzero()[0]:
             steps = (placed & valid[:, view]).nonzero()[0]
             if len(steps):
                 self._learned[int(view)] = se3.inverse(bases[steps[-1]]) @ synced[steps[-1], view]

@@ -52,7 +52,7 @@ def are_shifted(shifts_ns: NDArray[np.int64]) -> bool:
 
 
 def shift_poses(poses: Array, twists: Array, shifts_ns: NDArray[np.int64]) -> Array:
-    """Gives the poses (N, 4, 4) that moving frames have ``shifts_ns`` (N,) later.
+    """Gives the poses (..., 4, 4) that moving frames have ``shifts_ns`` (...) later.
 
     A frame without a known velocity (NaN) is taken to stand still.
     """
@@ -60,7 +60,7 @@ def shift_poses(poses: Array, twists: Array, shifts_ns: NDArray[np.int64]) -> Ar
         return poses
     twist = np.where(np.isfinite(twists), twists, 0.0)
     shifts = np.where(np.abs(shifts_ns) < _MIN_SHIFT_NS, 0, shifts_ns) * 1e-9
-    moved: Array = np.asarray(poses @ se3.exp(twist * shifts[:, None]), dtype=np.float64)
+    moved: Array = np.asarray(poses @ se3.exp(twist * shifts[..., None]), dtype=np.float64)
     return moved
 
 
@@ -235,6 +235,9 @@ def _relative(distance: Array, known: NDArray[np.bool_]) -> Array:
 
 def camera_residuals(poses: PlatformPoses) -> tuple[Array, Array]:
     """Gives the RMS residual of each camera (V,), m and rad; NaN where it was never compared."""
+    if not (poses.cameras > 1).any():
+        nothing = np.full(poses.residual_m.shape[1], np.nan)
+        return nothing, nothing
     return _column_rms(poses.residual_m), _column_rms(poses.residual_rad)
 
 

@@ -86,6 +86,8 @@ def measure_scale(
 
 
 def _by_baseline(seen: Observation, base_from_cam: Array) -> ScaleEstimate:
+    if len(base_from_cam) < 2:
+        return no_scale("one camera alone has no baseline")
     synced = poses_at_set_stamps(seen.net_from_cam, seen.stamps_ns, seen.set_stamps_ns, seen.valid)
     return rig_scale(synced, seen.valid, base_from_cam, seen.median_depth)
 

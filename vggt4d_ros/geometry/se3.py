@@ -8,6 +8,7 @@ moves with constant velocity for one unit of time (Sola et al., arXiv 1812.01537
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
@@ -56,12 +57,17 @@ def is_rigid(transform: Array, tolerance: float = 1e-3) -> NDArray[np.bool_]:
     """Tells (...) bool: finite, rotation orthonormal and right-handed, last row 0 0 0 1."""
     finite = np.isfinite(transform).all(axis=(-2, -1))
     safe = transform if finite.all() else np.where(finite[..., None, None], transform, _STILL)
-    rotation = safe[..., :3, :3]
-    error = np.abs(rotation @ rotation.swapaxes(-1, -2) - _IDENTITY).max(axis=(-2, -1))
     last = np.abs(safe[..., 3, :] - _LAST_ROW).max(axis=-1)
     result: NDArray[np.bool_] = (
-        finite & (error < tolerance) & (last < tolerance) & (np.linalg.det(rotation) > 0)
+        finite & (last < tolerance) & is_rotation(safe[..., :3, :3], tolerance)
     )
+    return result
+
+
+def is_rotation(matrix: Array, tolerance: float = 1e-3) -> NDArray[np.bool_]:
+    """Tells (...) bool of matrices (..., 3, 3): orthonormal and right-handed; of NaN: no."""
+    error = np.abs(matrix @ matrix.swapaxes(-1, -2) - _IDENTITY).max(axis=(-2, -1))
+    result: NDArray[np.bool_] = (error < tolerance) & (np.linalg.det(matrix) > 0)
     return result
 
 
@@ -70,8 +76,16 @@ def nearest_rotation(matrix: Array) -> Array:
 
     Umeyama, PAMI 1991, Lemma: U diag(1, 1, det(U V^T)) V^T of the singular value decomposition.
     """
+    result: Array
+    if matrix.ndim == 2:  # OpenCV takes a third of LAPACK's time for one small matrix
+        _, left, right = cv2.SVDecomp(matrix)
+        result = left @ right
+        if cv2.determinant(result) < 0:
+            left[:, 2] *= -1.0
+            result = left @ right
+        return result
     left, _, right = np.linalg.svd(matrix)
-    result: Array = left @ right
+    result = left @ right
     mirrored = np.linalg.det(result) < 0
     if mirrored.any():
         left[..., 2] *= np.where(mirrored, -1.0, 1.0)[..., None]
@@ -124,7 +138,7 @@ def rotation_angle_between(one: Array, other: Array) -> Array:
     Turning both alike leaves |one - other|_F as it is, so the product is never needed.
     """
     difference = one - other
-    squares = np.einsum("...ij,...ij->...", difference, difference)
+    squares = (difference * difference).sum(axis=(-2, -1))
     return np.asarray(2.0 * np.arcsin(np.minimum(np.sqrt(squares / 8.0), 1.0)), dtype=np.float64)
 
 
