@@ -160,7 +160,7 @@ def test_turns_add_up_to_the_quaternion_they_are_made_of() -> None:
 
 def test_older_configurations_have_no_pairs() -> None:
     values = compact().to_dict()
-    del values["pairs"], values["mutual"]
+    del values["pairs"], values["mutual"], values["fine_matches"]
 
     assert ModelConfig.from_dict(values).pairs is False
 
@@ -176,9 +176,10 @@ def test_older_configurations_with_pairs_match_one_way() -> None:
     )
 
 
-def test_mutual_matches_need_pairs() -> None:
-    with pytest.raises(ValueError, match="mutual matches need pairs"):
-        small_compact(mutual=True)
+@pytest.mark.parametrize("option", ["mutual", "fine_matches"])
+def test_options_of_matches_need_pairs(option: str) -> None:
+    with pytest.raises(ValueError, match="matches need pairs"):
+        small_compact(**{option: True})
 
 
 def test_a_match_counts_only_where_it_leads_back() -> None:

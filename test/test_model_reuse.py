@@ -32,6 +32,7 @@ CONFIGS = {
     "unified": small_compact(arrangement="unified"),
     "spatial": small_compact(arrangement="spatial"),
     "pairs": small_compact(pairs=True, mutual=True),
+    "fine matches": small_compact(pairs=True, mutual=True, fine_matches=True),
 }
 
 

@@ -25,7 +25,9 @@ PAIRS = [(0, 1), (1, 0)]
 
 @pytest.fixture(scope="module")
 def network() -> Predictor:
-    return Predictor(lively(small_compact(pairs=True, mutual=True)), device="cpu")
+    return Predictor(
+        lively(small_compact(pairs=True, mutual=True, fine_matches=True)), device="cpu"
+    )
 
 
 def images(model: CameraModel | None = None, seed: int = 0) -> Window:
@@ -110,9 +112,9 @@ def test_the_field_of_view_is_that_of_the_padded_image_and_of_pinholes_alone() -
 def test_matches_are_in_the_cameras_own_pixels(
     network: Predictor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def shifted(self, first, unseen, second, size):  # noqa: ANN001, ANN202
+    def shifted(self, pairs, first, second):  # noqa: ANN001, ANN202
         """Every cell is found one cell to the right; the last column nowhere."""
-        rows, columns = size
+        rows, columns = pairs.log_depth.shape[-2:]
         at = np.stack(np.meshgrid(np.arange(columns), np.arange(rows)), -1).reshape(-1, 2)
         sure = torch.from_numpy((at[:, 0] < columns - 1).astype(np.float32))
         found = torch.from_numpy(at + [1.0, 0.0]).float()

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from vggt4d_ros.data.windows import WindowBatch
-from vggt4d_ros.train.config import Phase, TrainConfig
-from vggt4d_ros.train.sampler import training_batch
+from vggt4d_ros.train.config import Phase, TrainConfig, TrainConfigError
+from vggt4d_ros.train.sampler import is_calibrated, training_batch
 
 
 def seen(step: int, **shares: float) -> WindowBatch:
@@ -53,3 +53,30 @@ def test_shares_that_fill_the_whole_leave_no_usual_batch() -> None:
     for step in range(0, 24, 2):
         filled = seen(step, bold_share=0.3, furnished_share=0.4, flying_share=0.3)
         assert not torch.equal(filled.images, seen(step).images)
+
+
+def test_large_images_come_in_grids_and_batches_that_fit() -> None:
+    grids = ((1, 1), (2, 1), (2, 2))
+    phase = Phase(until=200, batch=2, grids=grids, sizes=((16, 32), (32, 48)), most_pixels=4096)
+    shapes = [training_batch(TrainConfig(phases=(phase,)), s).images.shape for s in range(24)]
+
+    pixels = [count * t * v * h * w for count, t, v, _, h, w in shapes]
+    assert max(pixels) <= 4096
+    assert {tuple(shape[1:3]) for shape in shapes if shape[-1] == 48} == {(1, 1), (2, 1)}
+    assert {tuple(shape[1:3]) for shape in shapes if shape[-1] == 32} == set(grids)
+
+
+def test_room_for_no_grid_at_all_is_an_error() -> None:
+    phase = Phase(until=9, grids=((2, 2),), sizes=((32, 48),), most_pixels=3000)
+    with pytest.raises(TrainConfigError, match="most_pixels.*32x48"):
+        training_batch(TrainConfig(phases=(phase,)), 0)
+
+
+def test_fields_of_view_are_told_in_the_share_asked_for() -> None:
+    phase = Phase(until=200, calibrated_share=0.5)
+    config = TrainConfig(phases=(phase,))
+    told = [is_calibrated(config, step) for step in range(200)]
+
+    assert 60 < sum(told) < 140
+    assert told == [is_calibrated(config, step) for step in range(200)]
+    assert not any(is_calibrated(TrainConfig(), step) for step in range(50))

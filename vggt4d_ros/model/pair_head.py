@@ -9,6 +9,7 @@ reference with the first other frame that is there.
 
 With ``ModelConfig.mutual``, which older checkpoints lack, a match counts only where it leads back,
 cells may tell that they are hidden, the field of view is corrected, and the fit has several starts.
+With ``ModelConfig.fine_matches``, which older ones lack too, places are corrected on finer maps.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from vggt4d_ros.model.pair_geometry import (
     pick,
     tangents_of,
 )
+from vggt4d_ros.model.pair_refine import FineMaps, FineMatches, PairRefiner
 from vggt4d_ros.model.two_view import Motion
 
 WIDTH = 64  # channels of the features that are compared
@@ -50,6 +52,8 @@ class PairOutput(NamedTuple):
     features: Tensor  # (B, S, D, P): products of two frames' are logits, of any frame's cells
     unseen: Tensor  # (B, S, P) logits of a frame's cells of not being seen in another
     field_of_view: Tensor  # (B, S, 2) vertical, horizontal, radians, as the network sees them
+    fine: FineMaps | None  # of all B*S frames
+    closer: tuple[FineMatches, FineMatches] | None  # of B*S pairs as ``logits``, B as ``partner``
 
 
 class PairHead(nn.Module):
@@ -68,6 +72,9 @@ class PairHead(nn.Module):
         self.hidden = nn.Conv2d(WIDTH, 1, 1) if config.mutual else None
         # what all patches of a frame say of its field of view, for the fit hangs on it
         self.sight = Mlp(2 * config.embed_dim, WIDTH, 2) if config.mutual else None
+        self.finer = None
+        if config.fine_matches:
+            self.finer = PairRefiner(config.encoder.channels[1], WIDTH)
         self.depth = nn.Conv2d(WIDTH, 1, 1)
         self.trust = Mlp(STATS, 32, 2)
 
@@ -83,7 +90,7 @@ class PairHead(nn.Module):
     def forward(
         self,
         tokens: Tensor,
-        skip: Tensor,
+        skips: tuple[Tensor, ...],
         pose: Tensor,
         shape: GridShape,
         valid: Tensor | None,
@@ -93,7 +100,7 @@ class PairHead(nn.Module):
 
         Args:
             tokens: (B*S, h*w, 2C) patch tokens of the space branch.
-            skip: (B*S, K, 2h, 2w) the encoder's map at 1/8.
+            skips: the encoder's maps at 1/4, (B*S, K, 4h, 4w), and 1/8.
             pose: (B, S, 9) of the camera head.
             shape: of the grid.
             valid: (B, S) bool, None where all are there.
@@ -112,7 +119,7 @@ class PairHead(nn.Module):
             pose = torch.cat([pose[..., :7], view], dim=-1)
         patch = self.project(tokens.to(self.project.weight.dtype))
         patch = patch.transpose(1, 2).unflatten(2, (shape.height, shape.width))
-        maps = self.refine(enlarge(patch, 2) + self.detail(skip.to(patch.dtype))).float()
+        maps = self.refine(enlarge(patch, 2) + self.detail(skips[1].to(patch.dtype))).float()
         log_depth = self.depth(functional.relu(maps)).float().clamp(-5, 5)
         log_depth = log_depth.view(*frames, height, width)
         features = functional.normalize(self.match(maps).flatten(2).float(), dim=1)
@@ -134,25 +141,51 @@ class PairHead(nn.Module):
         size, known = (height, width), valid & ~first
         found, sure = self._places(logits.detach().flatten(0, 1), size)
         back, back_sure = self._places(partner.detach(), size)
+        fine = matches = None
+        if self.finer is not None:
+            fine = self.finer.features(skips[0], maps)
+            matches = self._look_closer(fine, (found, sure), (back, back_sure), first, second)
+            (found, sure), (back, back_sure) = (match.settled() for match in matches)
         sight = tangents_of(pose[..., 7:9].detach())  # (B, S, 2)
         target_sight, yaws = pick(sight, first), () if self.hidden is None else START_YAWS
         motion = fit_pairs(found, sure, log_depth.detach(), sight, target_sight, known, size, yaws)
         better = self._blend(pose, motion, first)
         cues = depth_cues(found, sure, back, back_sure, better.detach(), first, second, size)
-        return PairOutput(better, logits, log_depth, cues, partner, features, unseen, own_view)
+        return PairOutput(
+            better, logits, log_depth, cues, partner, features, unseen, own_view, fine, matches
+        )
 
-    def find(
-        self, first: Tensor, unseen: Tensor, second: Tensor, size: tuple[int, int]
-    ) -> tuple[Tensor, Tensor]:
-        """Where the cells of N frames lie in N others, (N, P, 2), and how sure that is, (N, P).
+    def _look_closer(
+        self,
+        fine: FineMaps,
+        found: tuple[Tensor, Tensor],
+        back: tuple[Tensor, Tensor],
+        first: Tensor,
+        second: Tensor,
+    ) -> tuple[FineMatches, FineMatches]:
+        """Corrects matches of all frames with the reference, and the reference's own."""
+        assert self.finer is not None
+        cells, around = (x.unflatten(0, first.shape) for x in fine)
+        target = pick(around, first)[:, None].expand_as(around)
+        every = self.finer(cells.flatten(0, 1), target.flatten(0, 1), *found)
+        own = self.finer(pick(cells, first), pick(around, second), *back)
+        return every, own
+
+    def find(self, pairs: PairOutput, first: list[int], second: list[int]) -> tuple[Tensor, Tensor]:
+        """Where the cells of some frames lie in as many others, of one window.
 
         Args:
-            first: (N, D, P) ``PairOutput.features``.
-            unseen: (N, P) of the same frames.
-            second: (N, D, P) features of the others.
-            size: rows and columns of cells.
+            pairs: of a single window.
+            first: frames, counted time-major.
+            second: frames to look in, one for each.
         """
-        return self._places(_logits(first, second, unseen), size)
+        features, size = pairs.features[0], (pairs.log_depth.shape[-2], pairs.log_depth.shape[-1])
+        logits = _logits(features[first], features[second], pairs.unseen[0][first])
+        found = self._places(logits, size)
+        if self.finer is None or pairs.fine is None:
+            return found
+        cells, around = pairs.fine
+        return self.finer(cells[first], around[second], *found).settled()
 
     def _places(self, logits: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
         """``_places``; with ``mutual`` a match counts only where it leads back."""

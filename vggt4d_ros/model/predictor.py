@@ -300,7 +300,7 @@ class _Run:
                 steps=steps,
                 points=points,
                 held=seen.held,
-                eighth=seen.eighth,
+                compared=seen.compared,
                 motion_of=self.motion,
                 known_view=self._known_views(),
                 beside=seen.beside,

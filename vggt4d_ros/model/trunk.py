@@ -80,9 +80,10 @@ class Trunk:
             held = model.with_neighbours(steps, shape.steps, motion_of)
             frames = {slot: encoded[key].skips for slot, key in keys.items()}
             skips = _skips(grid, frames, held)
-            eighth = None
+            compared = None
             if model.config.pairs:
-                eighth = grid.assemble({slot: maps[2] for slot, maps in frames.items()})
+                levels = ({slot: maps[i] for slot, maps in frames.items()} for i in (1, 2))
+                compared = tuple(map(grid.assemble, levels))
             start = grid.assemble(started)
 
         def views() -> list[Tensor]:
@@ -97,7 +98,7 @@ class Trunk:
         apart = start.temporal is not None and bool(held)
         taps = self._fuse(views, times, clock, beside if apart else None)
         encoded_frames = Encoded(taps.spatial[-1], skips)
-        return Seen(encoded_frames, taps, shape, valid, held, eighth, beside)
+        return Seen(encoded_frames, taps, shape, valid, held, compared, beside)
 
     def _fuse(
         self,
@@ -202,7 +203,7 @@ class Seen(NamedTuple):
     shape: GridShape
     valid: Tensor | None
     held: tuple[int, ...]
-    eighth: Tensor | None  # skip maps at 1/8 of all frames, where pairs are compared
+    compared: tuple[Tensor, ...] | None  # skip maps at 1/4, 1/8 of all frames, for pairs of them
     beside: Beside | None  # for heads that do not wait for one another
 
 

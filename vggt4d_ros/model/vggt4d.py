@@ -100,16 +100,16 @@ class VGGT4D(Branches):
     def compare_pairs(
         self,
         taps: Taps,
-        eighth: Tensor,
+        skips: tuple[Tensor, ...],
         pose: Tensor,
         shape: GridShape,
         valid: Tensor | None,
         known_view: Tensor | None = None,
     ) -> PairOutput:
-        """Matches of all frames with the reference, of their maps at 1/8, and what follows."""
+        """Matches of all frames with the reference, by their maps at 1/4 and 1/8, and the rest."""
         found: PairOutput = self.pair_head(
             taps.spatial[-1][:, self.specials :],
-            eighth,
+            skips,
             pose.flatten(1, 2),
             shape,
             None if valid is None else valid.flatten(1),
@@ -222,7 +222,7 @@ class VGGT4D(Branches):
         points: bool,
         queries: Tensor | None = None,
         held: tuple[int, ...] | None = None,
-        eighth: Tensor | None = None,
+        compared: tuple[Tensor, ...] | None = None,
         motion_of: str = "all",
         known_view: Tensor | None = None,
         beside: Beside | None = None,
@@ -230,9 +230,9 @@ class VGGT4D(Branches):
         """Camera, dense and motion heads; ``steps`` as ``dense_steps`` of ``forward``.
 
         ``held`` are the steps, rising, whose skip maps are in ``encoded``; None: all, else
-        ``eighth`` are the maps at 1/8 of all frames if pairs are compared. ``motion_of``: all,
-        flow or none, as for ``Predictor.predict``. ``known_view`` as for ``forward``. ``beside``
-        finds flow while this thread finds poses and depth.
+        ``compared`` are the maps at 1/4 and 1/8 of all frames if pairs are compared.
+        ``motion_of``: all, flow or none, as for ``Predictor.predict``. ``known_view`` as for
+        ``forward``. ``beside`` finds flow while this thread finds poses and depth.
         """
         moving = self.config.motion is not None and motion_of != "none"
         moving = moving and bool(steps or queries is not None)
@@ -251,7 +251,7 @@ class VGGT4D(Branches):
             )
 
         def rest() -> tuple[ModelOutput, Tensor | None]:
-            maps = encoded.skips[2] if eighth is None and self.config.pairs else eighth
+            maps = encoded.skips[1:] if compared is None else compared
             poses, pairs = self._find_poses(taps, maps, shape, valid, known_view)
             if not steps and queries is None:
                 return ModelOutput(poses, None, None, None, None, None, pairs), None
@@ -277,16 +277,16 @@ class VGGT4D(Branches):
     def _find_poses(
         self,
         taps: Taps,
-        eighth: Tensor | None,
+        skips: tuple[Tensor, ...],
         shape: GridShape,
         valid: Tensor | None,
         known_view: Tensor | None,
     ) -> tuple[list[Tensor], PairOutput | None]:
         """Pose encodings, last those that pairs tell where they are compared."""
         poses = self.estimate_poses(taps, shape, valid)
-        if not self.config.pairs or eighth is None:
+        if not self.config.pairs:
             return poses, None
-        pairs = self.compare_pairs(taps, eighth, poses[-1], shape, valid, known_view)
+        pairs = self.compare_pairs(taps, skips, poses[-1], shape, valid, known_view)
         return [*poses, pairs.pose.unflatten(1, (shape.steps, shape.views))], pairs
 
     def _decode_dense(

@@ -29,14 +29,13 @@ def match_views(
     wanted = [(a, b) for a, b in view_pairs if {(step, a), (step, b)} <= grid.frames.keys()]
     if not wanted:
         return ()
-    lead = (len(grid.steps), len(grid.views))
-    row = grid.index((step, wanted[0][0]))[0]
-    features = pairs.features[0].unflatten(0, lead)[row]
-    unseen = pairs.unseen[0].unflatten(0, lead)[row]
-    first = [grid.index((step, a))[1] for a, _ in wanted]
-    second = [grid.index((step, b))[1] for _, b in wanted]
+
+    def frames(views: list[int]) -> list[int]:
+        slots = [grid.index((step, view)) for view in views]
+        return [row * len(grid.views) + column for row, column in slots]
+
     size = (pairs.log_depth.shape[-2], pairs.log_depth.shape[-1])
-    found, sure = head.find(features[first], unseen[first], features[second], size)
+    found, sure = head.find(pairs, frames([a for a, _ in wanted]), frames([b for _, b in wanted]))
     cells = cell_grid(*size, found.device).flatten(1).T.cpu().numpy().astype(np.float64)
     places, weights = found.double().cpu().numpy(), sure.double().cpu().numpy()
     pixels = grid.size[1] / size[1]  # of the network's image, a cell

@@ -33,6 +33,8 @@ class Phase:
     batch: int = 2  # windows per step
     grids: tuple[tuple[int, int], ...] = ((2, 2),)  # (T, V), one is drawn at each step
     sizes: tuple[tuple[int, int], ...] = ((80, 112),)  # (height, width), one is drawn at each step
+    most_pixels: int = 0  # of a batch: fewer windows, or a smaller grid, where it has more; 0: any
+    calibrated_share: float = 0.0  # batches whose fields of view the network is told
     trains: tuple[str, ...] = ()  # name prefixes of the trained parameters; empty: all
     weights: LossWeights = LossWeights()
     drop_share: float = 0.15  # windows with missing frames
@@ -124,6 +126,10 @@ def from_dict(values: object, source: str = "config") -> TrainConfig:
     for phase in config.phases:
         if (phase.pose_every > 0) != bool(phase.pose_grids):
             raise TrainConfigError(f"{source}.phases: pose_every and pose_grids need each other")
+        if not 0 <= phase.calibrated_share <= 1:
+            raise TrainConfigError(
+                f"{source}.phases.calibrated_share must be in [0, 1], got {phase.calibrated_share}"
+            )
         if any(side % 16 for size in phase.sizes for side in size):
             raise TrainConfigError(
                 f"{source}.phases.sizes must be multiples of 16, got {list(phase.sizes)}"

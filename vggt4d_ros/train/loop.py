@@ -27,7 +27,7 @@ from vggt4d_ros.train.config import Phase, TrainConfig, TrainConfigError
 from vggt4d_ros.train.half_layers import halve_layers
 from vggt4d_ros.train.losses import compute_losses
 from vggt4d_ros.train.metrics import evaluate
-from vggt4d_ros.train.sampler import batch_at, held_out, presented
+from vggt4d_ros.train.sampler import batch_at, held_out, is_calibrated, presented
 from vggt4d_ros.train.state import TrainState, read_state, restore, save_state, update_ema
 from vggt4d_ros.train.targets import make_targets
 
@@ -200,6 +200,8 @@ class Trainer:
             steps = steps[first : first + most]
         valid = None if bool(batch.valid.all()) else batch.valid
         queries = batch.queries if self.phase.weights.tracks else None
+        targets = make_targets(batch)
+        calibrated = is_calibrated(self.config, self.state.step)
         output = self.ready(
             batch.images,
             valid,
@@ -208,8 +210,9 @@ class Trainer:
             poses_only=self.phase.is_pose_step(
                 self.state.step - self.state.step % self.config.replay
             ),
+            known_view=targets.pose_encoding[..., 7:] if calibrated else None,
         )
-        return compute_losses(output, make_targets(batch), self.phase.weights, steps)
+        return compute_losses(output, targets, self.phase.weights, steps)
 
     def _soften(self, _: nn.Module, inputs: tuple[Tensor, Tensor | None]) -> tuple[Any, ...]:
         """Lets less of the camera head's gradient into the layers that all tasks share."""

@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from vggt4d_ros.model.motion import FlowField
 from vggt4d_ros.model.vggt4d import ModelOutput
-from vggt4d_ros.train.matches import coarse_depth_loss, pair_loss
+from vggt4d_ros.train.matches import closer_loss, coarse_depth_loss, pair_loss
 from vggt4d_ros.train.targets import Targets
 
 ITERATION_DECAY = 0.6  # weight of an earlier camera estimate against the next
@@ -39,7 +39,8 @@ class LossWeights:
     tracks: float = 0.1
     flow: float = 0.3
     flow_confidence: float = 0.1
-    matches: float = 0.3  # this and the next only where the network compares pairs (ours)
+    matches: float = 0.3  # this and the next two only where the network compares pairs (ours)
+    closer: float = 1.0  # of matches corrected on finer maps
     coarse_depth: float = 0.5
     sight: float = 0.0  # the last fields of view once more: the fit of motion hangs on them
 
@@ -164,11 +165,11 @@ def compute_losses(
     batch, index = targets.batch, list(steps)
     losses = {"camera": camera_loss(output.pose_enc, targets.pose_encoding, targets.pose_valid)}
     if weights.sight:
+        own = output.pose_enc[-1][..., 7:]
+        if output.pairs is not None:  # not what the network may have been told
+            own = output.pairs.field_of_view.view_as(own)
         sight = functional.smooth_l1_loss(
-            output.pose_enc[-1][..., 7:],
-            targets.pose_encoding[..., 7:],
-            beta=HUBER,
-            reduction="none",
+            own, targets.pose_encoding[..., 7:], beta=HUBER, reduction="none"
         )
         losses["sight"] = masked_mean(sight.sum(-1), targets.pose_valid)
     known = targets.depth_valid[:, index]
@@ -212,6 +213,8 @@ def compute_losses(
         )
     if output.pairs is not None:
         losses["matches"] = pair_loss(output.pairs, targets)
+        if output.pairs.closer is not None:
+            losses["closer"] = closer_loss(output.pairs, targets)
         losses["coarse_depth"] = coarse_depth_loss(output.pairs.log_depth, targets)
     total = sum(getattr(weights, name) * value for name, value in losses.items())
     return total, losses

@@ -13,11 +13,15 @@ from torch.nn import functional
 from vggt4d_ros.data.windows import project_points, transform_points
 from vggt4d_ros.model.grid import is_reference
 from vggt4d_ros.model.pair_head import PairOutput
+from vggt4d_ros.model.pair_refine import RADIUS, SIDE, FineMatches
 from vggt4d_ros.train.targets import Targets
 
 CELL = 8  # pixels
 SAME = 0.06  # two depths closer than this share of the depth are the same surface
 OTHERS = 0.5  # weight of the pairs that only training compares
+NEAR = 3.0  # cells: places that were wrong by more cannot be corrected
+RIGHT = 0.25  # cells
+STAGE_DECAY = 0.7  # weight of an earlier correction against the next
 
 
 class MatchTargets(NamedTuple):
@@ -104,6 +108,60 @@ def match_loss(logits: Tensor, targets: MatchTargets, size: tuple[int, int]) -> 
     return -pairs.sum() / used.any(-1).sum().clamp(min=1)
 
 
+def fine_loss(matches: FineMatches, targets: MatchTargets) -> Tensor:
+    """Distance of corrected places in cells, and cross-entropy of being right.
+
+    Only where the first place is near enough for the right one to be in sight.
+
+    Args:
+        matches: of N pairs.
+        targets: labels of as many, (N, P, ...).
+    """
+    place = targets.place.nan_to_num().clamp(-1e4, 1e4)
+    there = targets.known & targets.seen
+    total = place.new_zeros(())
+    start, *stages = matches.stages
+    near = there & (start - place).abs().amax(-1).le(NEAR)
+    for number, stage in enumerate(stages, start=1):
+        error = torch.where(near, (stage - place).abs().sum(-1), 0.0)
+        weight = STAGE_DECAY ** (len(stages) - number)
+        total = total + weight * error.sum() / near.sum().clamp(min=1)
+    right = there & ((stages[-1].detach() - place).norm(dim=-1) < RIGHT)
+    chance = functional.binary_cross_entropy_with_logits(
+        matches.logits, right.to(matches.logits.dtype), reduction="none"
+    )
+    for stage, near in zip(matches.stages[:-1], matches.likeness, strict=True):
+        total = total + 0.5 * _likeness_loss(near, place - stage.detach(), there)
+    known = targets.known
+    return total + 0.2 * torch.where(known, chance, 0.0).sum() / known.sum().clamp(min=1)
+
+
+def _likeness_loss(near: Tensor, offset: Tensor, there: Tensor) -> Tensor:
+    """Cross-entropy of the four finer cells around where the point is, of those looked at.
+
+    Without it features learn little from places that nothing corrects yet.
+
+    Args:
+        near: (N, P, SIDE^2).
+        offset: (N, P, 2) of the right place, in cells.
+        there: (N, P) bool, where there is one.
+    """
+    at = 2 * offset + RADIUS  # in finer cells from the corner of what is looked at
+    corner = at.floor().clamp(0, SIDE - 2)
+    part = at - corner
+    used = there & (part >= 0).all(-1) & (part <= 1).all(-1)
+    score = functional.log_softmax(near, dim=-1)
+    found = torch.zeros_like(score[..., 0])
+    for dv in (0, 1):
+        for du in (0, 1):
+            share = (part[..., 0] if du else 1 - part[..., 0]) * (
+                part[..., 1] if dv else 1 - part[..., 1]
+            )
+            index = (corner[..., 1] + dv) * SIDE + corner[..., 0] + du
+            found = found + share * score.gather(-1, index.long()[..., None])[..., 0]
+    return -torch.where(used, found, 0.0).sum() / used.sum().clamp(min=1)
+
+
 def pair_loss(pairs: PairOutput, targets: Targets) -> Tensor:
     """Loss of all matches: with the reference, of the reference, and between all other frames.
 
@@ -132,6 +190,20 @@ def pair_loss(pairs: PairOutput, targets: Targets) -> Tensor:
     if others:
         total = total + OTHERS * torch.stack(others).mean()
     return total
+
+
+def closer_loss(pairs: PairOutput, targets: Targets) -> Tensor:
+    """Loss of all corrected matches: with the reference, and of the reference."""
+    assert pairs.closer is not None
+    valid = targets.batch.valid.flatten(1)
+    first = is_reference(valid)
+    every, own = pairs.closer
+    labels = MatchTargets(*(x.flatten(0, 1) for x in match_targets(targets, first)))
+    index = torch.arange(len(first), device=first.device), first.float().argmax(1)
+    second = match_targets(targets, is_reference(valid & ~first))
+    return fine_loss(every, labels) + 0.5 * fine_loss(
+        own, MatchTargets(*(x[index] for x in second))
+    )
 
 
 def coarse_depth_loss(log_depth: Tensor, targets: Targets) -> Tensor:

@@ -17,7 +17,7 @@ import torch
 from vggt4d_ros.data.scenes import BOLD, FLYING, FURNISHED, SceneConfig
 from vggt4d_ros.data.synthetic import SyntheticWindows
 from vggt4d_ros.data.windows import WindowBatch
-from vggt4d_ros.train.config import Phase, TrainConfig
+from vggt4d_ros.train.config import Phase, TrainConfig, TrainConfigError
 
 
 def training_batch(config: TrainConfig, step: int, part: int = 0) -> WindowBatch:
@@ -32,13 +32,24 @@ def training_batch(config: TrainConfig, step: int, part: int = 0) -> WindowBatch
     phase = config.phase(source_step)
     rng = np.random.default_rng([config.seed, source_step, part])
     grids = phase.pose_grids if phase.is_pose_step(source_step) else phase.grids
-    steps, views = grids[int(rng.integers(len(grids)))]
+    steps, views = grids[grid := int(rng.integers(len(grids)))]
     height, width = phase.sizes[int(rng.integers(len(phase.sizes)))]
+    room = phase.most_pixels // (height * width) if phase.most_pixels else steps * views
+    if steps * views > room:
+        smaller = [(t, v) for t, v in grids if t * v <= room]
+        if not smaller:
+            raise TrainConfigError(
+                f"most_pixels: {phase.most_pixels} are too few for any grid of {list(grids)} at "
+                f"{height}x{width}"
+            )
+        steps, views = smaller[grid % len(smaller)]
     kind = _scene_kind(phase, float(rng.random()), phase.is_pose_step(source_step))
     scenes = replace(kind, drop_share=phase.drop_share, speed=phase.speed)
     # grids of few frames come in larger batches: about the same work at every step
     most = max(t * v for t, v in grids)
     count = max(1, round(phase.batch * most / (steps * views)))
+    if phase.most_pixels:
+        count = min(count, room // (steps * views))
     first = (source_step * 64 + part) * 64
     source = SyntheticWindows(scenes, config.seed, config.device)
     return source.batch(range(first, first + count), steps, views, height, width)
@@ -52,6 +63,12 @@ def _scene_kind(phase: Phase, chance: float, pose_step: bool) -> SceneConfig:
             return kind
         chance -= share
     return SceneConfig()
+
+
+def is_calibrated(config: TrainConfig, step: int) -> bool:
+    """Whether the network is told the fields of view at this step."""
+    share = config.phase(step).calibrated_share
+    return bool(np.random.default_rng([config.seed, step, 1]).random() < share)
 
 
 def vary(batch: WindowBatch, generator: torch.Generator) -> WindowBatch:
