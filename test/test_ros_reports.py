@@ -39,7 +39,7 @@ from vggt4d_ros.msg import WindowStatus
 
 from vggt4d_ros.datatypes import Rig
 from vggt4d_ros.ros import diagnostics, no_data
-from vggt4d_ros.ros.rig_report import rig_report
+from vggt4d_ros.ros.rig_report import RigWatch
 from vggt4d_ros.ros.tf_listener import WatchingListener
 
 pytestmark = pytest.mark.ros
@@ -157,7 +157,12 @@ def test_only_cameras_that_sent_something_lack_extrinsics() -> None:
         tracked=tracked, window=window, rig=Rig((np.eye(4), None, None)), warnings=()
     )
 
-    report = rig_report(processed, ["front", "left", "right"], "base_link", None)
+    watch = RigWatch(["front", "left", "right"], "base_link")
+
+    watch.note(processed)
+
+    report = watch.report()
+    assert report is not None
 
     assert report.missing == ("left",)
     assert report.warnings == ("TF does not say where left is on base_link",)

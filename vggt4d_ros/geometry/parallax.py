@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import permutations
 
 import numpy as np
 
@@ -69,11 +70,9 @@ class _Points:
 def view_pairs(base_from_cam: Sequence[Array | None]) -> tuple[tuple[int, int], ...]:
     """Gives the pairs of cameras, both ways, whose distance is known and not nothing."""
     places = [(v, mount[:3, 3]) for v, mount in enumerate(base_from_cam) if mount is not None]
-    # a camera is at no distance from itself
     return tuple(
         (first, second)
-        for first, here in places
-        for second, there in places
+        for (first, here), (second, there) in permutations(places, 2)
         if math.dist(here, there) > LEAST_BASE
     )
 

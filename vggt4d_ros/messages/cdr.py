@@ -10,33 +10,30 @@ final NUL.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+import struct
+from typing import Any, NamedTuple
 
 from vggt4d_ros.datatypes import DecodeError
 
 _ENCAPSULATION = 4  # bytes, of which the second tells the byte order and the last two are options
-_ORDERS: dict[bytes, Literal["big", "little"]] = {b"\x00\x00": "big", b"\x00\x01": "little"}
+_ORDERS = {b"\x00\x00": ">", b"\x00\x01": "<"}  # as ``struct`` names them
 
 
-@dataclass(frozen=True, slots=True)
-class SerializedStamp:
+class SerializedStamp(NamedTuple):
     """builtin_interfaces/Time."""
 
     sec: int
     nanosec: int
 
 
-@dataclass(frozen=True, slots=True)
-class SerializedHeader:
+class SerializedHeader(NamedTuple):
     """std_msgs/Header."""
 
     stamp: SerializedStamp
     frame_id: str
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class SerializedImage:
+class SerializedImage(NamedTuple):
     """sensor_msgs/Image; ``data`` is a view of the serialized message."""
 
     header: SerializedHeader
@@ -48,8 +45,7 @@ class SerializedImage:
     data: memoryview
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class SerializedCompressedImage:
+class SerializedCompressedImage(NamedTuple):
     """sensor_msgs/CompressedImage; ``data`` is a view of the serialized message."""
 
     header: SerializedHeader
@@ -64,15 +60,12 @@ def image_from_cdr(serialized: bytes) -> SerializedImage:
         DecodeError: corrupt_data where it is no CDR, short_data where it ends too early.
     """
     reader = _Reader(serialized)
-    return SerializedImage(
-        header=reader.header(),
-        height=reader.uint32(),
-        width=reader.uint32(),
-        encoding=reader.string(),
-        is_bigendian=reader.uint8(),
-        step=reader.uint32(),
-        data=reader.sequence(),
-    )
+    header = reader.header()
+    height, width = reader.numbers("II")
+    encoding = reader.string()
+    (is_bigendian,) = reader.numbers("B", alignment=1)
+    (step,) = reader.numbers("I")
+    return SerializedImage(header, height, width, encoding, is_bigendian, step, reader.sequence())
 
 
 def compressed_image_from_cdr(serialized: bytes) -> SerializedCompressedImage:
@@ -95,31 +88,31 @@ class _Reader:
                 "corrupt_data",
                 f"message begins with {bytes(serialized[:4])!r}, which is no plain CDR",
             )
-        self._order: Literal["big", "little"] = order
+        self._order = order
         self._body = memoryview(serialized)[_ENCAPSULATION:]
         self._at = 0
 
-    def _take(self, size: int) -> memoryview:
+    def _skip(self, size: int) -> int:
+        """Goes on by some bytes; gives where they begin."""
         start, self._at = self._at, self._at + size
         if self._at > len(self._body):
             raise DecodeError(
                 "short_data",
                 f"serialized message of {len(self._body)} bytes ends before its byte {self._at}",
             )
-        return self._body[start : self._at]
+        return start
 
-    def uint8(self) -> int:
-        """The next byte."""
-        return self._take(1)[0]
-
-    def uint32(self, *, signed: bool = False) -> int:
-        """The next number of four bytes."""
-        self._at += -self._at % 4
-        return int.from_bytes(self._take(4), self._order, signed=signed)
+    def numbers(self, layout: str, alignment: int = 4) -> tuple[Any, ...]:
+        """The next numbers, all of one size: their layout as ``struct`` names it."""
+        self._at += -self._at % alignment
+        start = self._skip(alignment * len(layout))
+        return struct.unpack_from(self._order + layout, self._body, start)
 
     def sequence(self) -> memoryview:
         """The next sequence of bytes."""
-        return self._take(self.uint32())
+        (size,) = self.numbers("I")
+        start = self._skip(size)
+        return self._body[start : self._at]
 
     def string(self) -> str:
         """The next string, as rclpy reads it: to its first NUL, what is no UTF-8 replaced."""
@@ -127,5 +120,5 @@ class _Reader:
 
     def header(self) -> SerializedHeader:
         """The next header."""
-        stamp = SerializedStamp(self.uint32(signed=True), self.uint32())
+        stamp = SerializedStamp(*self.numbers("iI"))
         return SerializedHeader(stamp, self.string())

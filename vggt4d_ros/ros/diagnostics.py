@@ -145,7 +145,7 @@ class Diagnostics:
 
     def _extrinsics(self, status: DiagnosticStatusWrapper) -> DiagnosticStatusWrapper:
         session = self._session()
-        rig = session.rig_report if session is not None else None
+        rig = session.rig_watch.report() if session is not None else None
         if rig is None:
             status.summary(DiagnosticStatus.OK, "no window yet")
             return status

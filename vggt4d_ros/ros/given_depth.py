@@ -77,7 +77,9 @@ class GivenDepthInput:
 
     def of_window(self, window: Window) -> dict[tuple[int, int], NDArray[np.float32]]:
         """Gives the depth (H, W) in metres of each frame, as far as it has come."""
-        found = {}
+        found: dict[tuple[int, int], NDArray[np.float32]] = {}
+        if not self._images:
+            return found
         for step, view in np.ndindex(window.shape):
             frame = window.frame(step, view)
             if frame is None or view not in self._images:

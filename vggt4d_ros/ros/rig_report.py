@@ -32,27 +32,44 @@ class RigReport:
         return (f"TF does not say where {names} is on {self.base_frame}",)
 
 
-def rig_report(
-    processed: Processed, names: Sequence[str], base_frame: str, before: RigReport | None
-) -> RigReport:
-    """Gives the report of a window; ``before`` is that of the one before."""
-    tracked = processed.tracked
-    contradicted = {names[view]: found for view, found in tracked.contradicted.items()}
-    counts = Counter(before.contradictions if before is not None else ())
-    counts.update(contradicted.keys())
-    mounts = processed.rig.base_from_cam
-    # of a camera that has sent nothing not even the frame is known
-    missing = tuple(
-        names[view]
-        for view, pose in enumerate(mounts)
-        if pose is None and processed.window.valid[:, view].any()
-    )
-    return RigReport(
-        base_frame=base_frame,
-        missing=missing,
-        is_bare=all(pose is None for pose in mounts),
-        contradicted=contradicted,
-        contradictions=counts,
-        residual_m=tracked.rig_residual_m,
-        residual_rad=tracked.rig_residual_rad,
-    )
+class RigWatch:
+    """Keeps what windows tell of the extrinsics; a report is made when somebody asks for it.
+
+    Args:
+        names: of the cameras, in view order.
+        base_frame: where the extrinsics are from.
+    """
+
+    def __init__(self, names: Sequence[str], base_frame: str) -> None:
+        self._names = names
+        self._base_frame = base_frame
+        self._contradictions: Counter[str] = Counter()
+        self._newest: Processed | None = None
+
+    def note(self, processed: Processed) -> None:
+        """Takes a finished window."""
+        self._newest = processed
+        self._contradictions.update(self._names[view] for view in processed.tracked.contradicted)
+
+    def report(self) -> RigReport | None:
+        """Report of the newest window; None before the first."""
+        processed, names = self._newest, self._names
+        if processed is None:
+            return None
+        tracked = processed.tracked
+        mounts = processed.rig.base_from_cam
+        # of a camera that has sent nothing not even the frame is known
+        missing = tuple(
+            names[view]
+            for view, pose in enumerate(mounts)
+            if pose is None and processed.window.valid[:, view].any()
+        )
+        return RigReport(
+            base_frame=self._base_frame,
+            missing=missing,
+            is_bare=all(pose is None for pose in mounts),
+            contradicted={names[view]: found for view, found in tracked.contradicted.items()},
+            contradictions=Counter(self._contradictions),
+            residual_m=tracked.rig_residual_m,
+            residual_rad=tracked.rig_residual_rad,
+        )

@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 
 from rclpy.clock import Clock, ClockType
 from rclpy.exceptions import InvalidHandle
@@ -36,7 +37,7 @@ from vggt4d_ros.ros.given_depth import GivenDepthInput
 from vggt4d_ros.ros.motion import MotionInput
 from vggt4d_ros.ros.no_data import NoDataWatch
 from vggt4d_ros.ros.outputs import Outputs
-from vggt4d_ros.ros.rig_report import RigReport, rig_report
+from vggt4d_ros.ros.rig_report import RigWatch
 from vggt4d_ros.ros.services import SavedCloud, ServiceError, write_cloud_file
 from vggt4d_ros.ros.status import MemoryMeter, StageTimer
 from vggt4d_ros.ros.tf import FrameTree
@@ -78,10 +79,10 @@ class Session:
         self.motion = motion
         if motion is not None:
             motion.begin(config.geometry.motion_wait_s)
-        self.rig_report: RigReport | None = None  # of the newest window
         self._on_window = on_window
         self._on_fatal = on_fatal
         self._frames = FrameNames("", "")
+        self.rig_watch = RigWatch(config.cameras.names, config.tf.base_frame)
         self._result: tuple[Processed, FrameNames] | None = None  # the newest, for save_cloud
         self._reset_epoch = 0  # of the pipeline at the newest reset
         self._memory = MemoryMeter()
@@ -227,33 +228,42 @@ class Session:
 
     def _on_processed(self, processed: Processed, wait_ms: float) -> None:
         timer = StageTimer(processed, wait_ms)
-        config, warnings = self._config, processed.warnings
-        self.rig_report = rig_report(
-            processed, config.cameras.names, config.tf.base_frame, self.rig_report
-        )
-        warnings += self.rig_report.warnings
-        if processed.is_news:
-            warnings += self._publish(processed, config)
+        self.rig_watch.note(processed)
+        told = self._publish(processed, self._config) if processed.is_news else ()
         self._processor.flow = self._outputs.wants_flow()
-        what, now_ns = self._engine.description, self._node.get_clock().now().nanoseconds
-        about = Circumstances(
-            cameras=config.cameras.names,
-            fixed_frame=self._frames.fixed,
-            latency_s=(now_ns - processed.window.sets[-1].stamp_ns) / NANOSECONDS,
-            stage_ms=timer.stop(),
-            warnings=warnings,
-            memory=self._memory.read(),
-            gpu_memory=self._engine.memory_bytes if "cuda" in what.device else 0,
-            device=what.device,
-            model=what.name,
+        now_ns = self._node.get_clock().now().nanoseconds
+        self._status = partial(
+            self._window_status, processed, self._frames.fixed, told, now_ns, timer.stop()
         )
-        self._status = lambda: window_status(ENCODER, processed, self.pipeline.counts(), about)
         if self._outputs.wants(STATUS):
             self._send_status(self._status())
         else:  # nobody hears it: half a millisecond is saved, and no counts alone are due
             self._status_sent = time.monotonic()
         self._on_window()
         self._tell_refused(processed.refused)
+
+    def _window_status(
+        self,
+        processed: Processed,
+        fixed_frame: str,
+        told: tuple[str, ...],
+        done_ns: int,
+        stage_ms: Mapping[str, float],
+    ) -> WindowStatus:
+        """Status of a window that was done at ``done_ns``; ``told`` is what publishing warns of."""
+        what, rig = self._engine.description, self.rig_watch.report()
+        about = Circumstances(
+            cameras=self._config.cameras.names,
+            fixed_frame=fixed_frame,
+            latency_s=(done_ns - processed.window.sets[-1].stamp_ns) / NANOSECONDS,
+            stage_ms=stage_ms,
+            warnings=(*processed.warnings, *(rig.warnings if rig else ()), *told),
+            memory=self._memory.read(),
+            gpu_memory=self._engine.memory_bytes if "cuda" in what.device else 0,
+            device=what.device,
+            model=what.name,
+        )
+        return window_status(ENCODER, processed, self.pipeline.counts(), about)
 
     def _publish(self, processed: Processed, config: Config) -> tuple[str, ...]:
         """Publishes results; gives what to warn of."""
