@@ -101,11 +101,34 @@ def test_every_grid_and_every_sample_is_there(first: tuple[dict[str, Any], Path]
 
     windows = {name: part["windows"] for name, part in document["sets"].items()}
     others = {f"held_out_{grid}": 1 for grid in ("1x1", "4x1", "2x3")}
-    assert windows == {MAIN: WINDOWS, **others, "middlebury_motorcycle": 1}
-    assert document["windows"]["done"] == WINDOWS + 4
+    # real images once as large as the network is made for, once twice as large
+    real = {"middlebury_motorcycle": 1, "middlebury_motorcycle@112": 1}
+    assert windows == {MAIN: WINDOWS, **others, **real}
+    assert document["windows"]["done"] == WINDOWS + 5
     assert set(document["timing"]) == set(windows)
     # one camera at one time neither moves nor has neighbours
     assert set(document["sets"]["held_out_1x1"]["metrics"]) == {"depth", "poses"}
+
+
+def test_real_images_are_not_blown_up_beyond_what_is_sensible(
+    samples: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(suite_compact, "LARGEST", 100)
+    made = network()
+
+    document = suite_compact.run(None, windows=1, progress=False, engine=made, samples=samples)
+
+    assert [n for n in document["sets"] if n.startswith("middlebury")] == ["middlebury_motorcycle"]
+    assert made.image_size == made.model.config.img_size
+
+
+def test_twice_as_large_an_image_is_another_result(first: tuple[dict[str, Any], Path]) -> None:
+    small, large = (
+        first[0]["sets"][name] for name in ("middlebury_motorcycle", "middlebury_motorcycle@112")
+    )
+
+    assert small["metrics"] != large["metrics"]
+    assert small["baselines"] == large["baselines"]  # they see the camera's own images
 
 
 def test_windows_are_those_held_out_from_training_each_once() -> None:

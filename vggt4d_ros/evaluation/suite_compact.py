@@ -7,6 +7,7 @@ Every number stands beside what simple methods reach on the same windows, and be
 
 from __future__ import annotations
 
+import itertools
 import json
 import time
 from collections.abc import Iterator
@@ -30,6 +31,8 @@ GRIDS = ((2, 2), (1, 1), (4, 1), (2, 3))  # (T, V); the first is the one that go
 OTHERS_SHARE = 5  # the other grids get so many times fewer windows
 SIZE = (112, 160)  # (height, width)
 REAL_STEPS = 4  # of a window of a real recording
+LARGER = 2  # real recordings also have their images in so many times the size made for ...
+LARGEST = 512  # ... if the longer side is at most this, pixels
 DIGITS = 6
 
 
@@ -124,15 +127,20 @@ def _run_sets(
     windows: int, recordings: list[_Real], engine: Engine, progress: bool
 ) -> list[SetResult]:
     counts = [windows if grid == GRIDS[0] else -(-windows // OTHERS_SHARE) for grid in GRIDS]
-    total = sum(counts) + sum(recording.count for recording in recordings)
+    own = engine.image_size  # rendered windows have it themselves, real images far more
+    sizes = [own, LARGER * own] if 0 < LARGER * own <= LARGEST else [own]
+    total = sum(counts) + len(sizes) * sum(recording.count for recording in recordings)
     sets = []
     with tqdm(total=total, unit="window", disable=not progress) as bar:
         for grid, count in zip(GRIDS, counts, strict=True):
             sets.append(_run_set(_name(grid), "rendered", rendered(grid, count), engine, bar))
-        for recording in recordings:
-            part = _run_set(recording.name, "real", recording.windows(), engine, bar)
+        for recording, image_size in itertools.product(recordings, sizes):
+            engine.image_size = image_size
+            name = recording.name if image_size == own else f"{recording.name}@{image_size}"
+            part = _run_set(name, "real", recording.windows(), engine, bar)
             part.licence = recording.licence
             sets.append(part)
+    engine.image_size = own
     return sets
 
 

@@ -21,7 +21,7 @@ WIDTH = 32  # channels of what is compared
 HIDDEN = 48
 RADIUS = 3  # cells at 1/4 around a place that are looked at
 SIDE = 2 * RADIUS + 1
-REPEATS = 2
+REPEATS = 3
 SHARPNESS = 16.0
 
 
@@ -55,7 +55,8 @@ class PairRefiner(nn.Module):
         self.around = nn.Conv2d(skip, WIDTH, 1)
         self.coarse = nn.ModuleList(nn.Conv2d(coarse, WIDTH, 1) for _ in range(2))
         self.mix = nn.Conv2d(SIDE**2 + WIDTH + 2 + 2, HIDDEN, 1)
-        self.conv = nn.Conv2d(HIDDEN, HIDDEN, 3, padding=1)
+        self.conv1 = nn.Conv2d(HIDDEN, HIDDEN, 3, padding=1)
+        self.conv2 = nn.Conv2d(HIDDEN, HIDDEN, 3, padding=1)
         self.out = nn.Conv2d(HIDDEN, 3, 3, padding=1)
 
     def start(self) -> None:
@@ -94,7 +95,7 @@ class PairRefiner(nn.Module):
             likeness.append(near.flatten(2).transpose(1, 2))
             seen = [near / 4, cells, (place - grid) / 4, chance, logits.detach()]
             x = functional.relu(self.mix(torch.cat(seen, dim=1).to(self.mix.weight.dtype)))
-            x = functional.relu(self.conv(x))
+            x = functional.relu(x + self.conv2(functional.relu(self.conv1(x))))
             change, surer = self.out(x).float().split([2, 1], dim=1)
             stages.append((place + change).flatten(2).transpose(1, 2))
             logits = logits + surer
