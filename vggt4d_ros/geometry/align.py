@@ -144,7 +144,7 @@ class _Terms:
         # target_turn @ source_turn^T, summed: what the rotations alone say
         self._turns: Array = (self._target_turns @ self._source_turns.swapaxes(-1, -2)).sum(axis=0)
         self._places: Array = self._xs[:3]  # the source under the last fit
-        self._weights: Array = np.ones(self._points + self._count)
+        self._weights: Array = np.empty(self._points + self._count)  # set by ``weigh``
         self.point_weights = overlap.weights
         self.point_distance: Array = np.zeros(0)
         self.centre_distance: Array = np.zeros(0)
@@ -222,7 +222,7 @@ class _Terms:
         # weighted sums of y x^T, of y, of x and of 1, all in one product
         sums = (self._ys * self._weights) @ self._xs.T
         x_mean, y_mean = sums[3, :3] / sums[3, 3], sums[:3, 3] / sums[3, 3]
-        correlation = sums[:3, :3] - np.outer(sums[:3, 3], x_mean)
+        correlation = sums[:3, :3] - sums[:3, 3:] * x_mean
         # |A - B|^2 of rotations is twice the squared angle
         rotations = (0.5 / self.sigma_rotation**2) * self._turns
         found = self.free_scale() if scale is None else scale
@@ -247,7 +247,7 @@ class _Terms:
         by_points = _inertia(weights[points], arms[:, points])
         by_poses = _inertia(weights[self._points :], arms[:, self._points :])
         by_poses += self._count * turn * _UNIT_3
-        more = by_points if np.trace(by_points) > np.trace(by_poses) else by_poses
+        more = by_points if by_points.trace() > by_poses.trace() else by_poses
         covariance = np.zeros((6, 6))
         covariance[:3, :3] = _UNIT_3 / max(float(weights[points].sum()), self._count * centre)
         covariance[3:, 3:] = cv2.invert(more)[1]
@@ -256,7 +256,8 @@ class _Terms:
 
 def _columns(points: Array, centres: Array, origin: Array) -> Array:
     """Points and centres less their origin, one per column, above a row of ones; (4, N)."""
-    columns = np.ones((4, len(points) + len(centres)))
+    columns = np.empty((4, len(points) + len(centres)))
+    columns[3] = 1.0
     columns[:3, : len(points)] = points.T
     columns[:3, len(points) :] = centres.T
     columns[:3] -= origin[:, None]
@@ -280,7 +281,7 @@ def _spread(columns: Array, weights: Array) -> float:
 def _inertia(weights: Array, arms: Array) -> Array:
     """Gives what displacements at arms (3, N) of precision (N,) say of a turn, (3, 3)."""
     moments = (arms * weights) @ arms.T
-    return np.asarray(np.trace(moments) * _UNIT_3 - moments, dtype=np.float64)
+    return np.asarray(moments.trace() * _UNIT_3 - moments, dtype=np.float64)
 
 
 def covariance_at(covariance: Array, centre: Array, position: Array) -> Array:

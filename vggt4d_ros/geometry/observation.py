@@ -73,7 +73,7 @@ def observe(window: Window, prediction: Prediction) -> Observation:
     reasons = dict(prediction.invalid_reasons)
     valid = prediction.valid & window.valid
     poses, sane = _inverse_where(prediction.cam_from_world, valid)
-    for step, view in zip(*np.nonzero(valid & ~sane), strict=True):
+    for step, view in zip(*(valid & ~sane).nonzero(), strict=True):
         reasons[int(step), int(view)] = "the network's pose is not a rigid motion"
     valid &= sane
     frames = [[window.frame(step, view) for view in range(views)] for step in range(steps)]

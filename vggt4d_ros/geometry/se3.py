@@ -42,14 +42,14 @@ def make_transform(rotation: Array, translation: Array) -> Array:
 
 def inverse(a_from_b: Array) -> Array:
     """Gives b_from_a, (..., 4, 4)."""
-    rotation = np.swapaxes(a_from_b[..., :3, :3], -1, -2)
+    rotation = a_from_b[..., :3, :3].swapaxes(-1, -2)
     translation = -(rotation @ a_from_b[..., :3, 3:])[..., 0]
     return make_transform(rotation, translation)
 
 
 def transform_points(a_from_b: Array, points: Array) -> Array:
     """Maps points (..., N, 3) of b into a by one transform (..., 4, 4) per leading index."""
-    moved: Array = points @ np.swapaxes(a_from_b[..., :3, :3], -1, -2)
+    moved: Array = points @ a_from_b[..., :3, :3].swapaxes(-1, -2)
     return moved + a_from_b[..., None, :3, 3]
 
 

@@ -23,7 +23,7 @@ from vggt4d_ros.ros.encode import ENCODER
 from vggt4d_ros.ros.memory import MessageMemory
 from vggt4d_ros.ros.qos import NO_PUBLISHER_EVENTS, OVERRIDABLE, output_qos
 
-_LISTENER_PERIOD_S = 0.1
+_LISTENER_PERIOD_S = 0.25
 _LAST_WORDS = Duration(nanoseconds=NANOSECONDS // 2)
 
 _FLOW_KEYS = frozenset(topic.key for topic in FLOW_TOPICS)

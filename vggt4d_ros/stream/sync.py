@@ -146,6 +146,11 @@ class Synchronizer:
         if self._is_late(frame):
             self._ledger.release((frame,), "late")
             return
+        if self._count == 1:  # a set by itself
+            self._spreads.append(0)
+            self._last_span = stamp, stamp
+            sets.append(FrameSet((frame,)))
+            return
         self._queues[camera].append(_Waiting(frame))
         self._stamps[camera].append(stamp)
         self._make_room(camera, sets)

@@ -52,8 +52,7 @@ class SlidingWindow:
         self._due_in = self._stride
         window = Window(tuple(self._sets), self.windows, self.epoch)
         self.windows += 1
-        for held in window.sets:
-            self._ledger.hold(present(held))
+        self._ledger.hold(frame for held in window.sets for frame in present(held))
         return window
 
     def clear(self, cause: str) -> None:
