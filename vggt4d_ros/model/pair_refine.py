@@ -21,7 +21,7 @@ WIDTH = 32  # channels of what is compared
 HIDDEN = 48
 RADIUS = 3  # cells at 1/4 around a place that are looked at
 SIDE = 2 * RADIUS + 1
-REPEATS = 3
+REPEATS = 2
 SHARPNESS = 16.0
 
 

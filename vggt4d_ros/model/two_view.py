@@ -17,7 +17,7 @@ from torch import Tensor
 NEAREST = 0.05  # a point nearer than this to the second camera's plane is not used
 # widths of the robust weight, from the first iteration to the last
 RAY_WIDTHS = (0.6, 0.4, 0.25, 0.15, 0.1)  # about radians
-POINT_WIDTHS = (0.15, 0.1, 0.06, 0.04, 0.03, 0.03)  # normalised image units
+POINT_WIDTHS = (0.15, 0.1, 0.05, 0.03, 0.02, 0.015)  # normalised image units
 PART = 3  # one point in this many tells which start is best
 SHIFT_WIDTHS = (float("inf"), 0.8, 0.5, 0.3)  # of the same, of a shift with a given turn
 # what keeps a motion that the matches do not tell near the start: share of the weights' sum
@@ -28,7 +28,7 @@ START_PRIOR = 1e-2  # of a shift that a fit starts from
 SIGHT_PRIOR = 1e-3  # of the logarithm of both cameras' sights
 HELD = 2  # iterations before the sights may change too
 MOST_SIGHT = 0.6  # of a logarithm
-PLACE_NOISE = 0.01  # of a match, normalised image units
+PLACE_NOISE = 0.005  # of a match, normalised image units
 DEPTH_NOISE = 0.3  # of the logarithm of a point's depth
 
 
