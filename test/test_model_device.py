@@ -75,7 +75,7 @@ def test_all_happens_on_the_networks_device_and_no_value_is_looked_at(
                 steps=(1, 2),
                 points=True,
                 held=seen.held,
-                eighth=seen.eighth,
+                compared=seen.compared,
             )
         assert found.depth.device == NOWHERE
         assert found.depth.shape[:3] == (1, 2, 2)
