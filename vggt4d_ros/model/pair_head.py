@@ -172,7 +172,10 @@ class PairHead(nn.Module):
         return every, own
 
     def find(self, pairs: PairOutput, first: list[int], second: list[int]) -> tuple[Tensor, Tensor]:
-        """Where the cells of some frames lie in as many others, of one window.
+        """Where the cells of some frames lie in as many others, of one window, and how sure it is.
+
+        That is the first match's probability. How exact the place is, which corrections tell, is
+        not asked here: on photographs they trust themselves little, and matches would be lost.
 
         Args:
             pairs: of a single window.
@@ -185,7 +188,8 @@ class PairHead(nn.Module):
         if self.finer is None or pairs.fine is None:
             return found
         cells, around = pairs.fine
-        return self.finer(cells[first], around[second], *found).settled()
+        matches = self.finer(cells[first], around[second], *found)
+        return matches.stages[-1], matches.sure
 
     def _places(self, logits: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
         """``_places``; with ``mutual`` a match counts only where it leads back."""
