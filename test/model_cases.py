@@ -57,6 +57,12 @@ def small_compact(**changes: object) -> ModelConfig:
     return replace(config, **changes)  # type: ignore[arg-type]
 
 
+def small_full(**changes: object) -> ModelConfig:
+    """``small_compact`` with all that the compact network compares frames by."""
+    options = {"pairs": True, "mutual": True, "fine_matches": True, "sweep": True}
+    return small_compact(**options, **changes)
+
+
 def lively(config: ModelConfig, seed: int = 0) -> VGGT4D:
     """A model whose every weight matters: random, none at its neutral start value."""
     model = untrained(config, seed)

@@ -8,7 +8,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from model_cases import lively, small_compact, tiny_motion  # noqa: E402
+from model_cases import lively, small_compact, small_full, tiny_motion  # noqa: E402
 
 from vggt4d_ros.benchmark_windows import sliding_windows  # noqa: E402
 from vggt4d_ros.model.capacity import free_memory, largest_steps, window_bytes  # noqa: E402
@@ -35,8 +35,13 @@ def allocated(predictor: Predictor, steps: int, views: int) -> int:
 
 @pytest.mark.parametrize(
     "config",
-    [small_compact(), tiny_motion(), small_compact(pairs=True, img_size=192)],
-    ids=["stem", "dpt", "pairs"],
+    [
+        small_compact(),
+        tiny_motion(),
+        small_compact(pairs=True, img_size=192),
+        small_full(img_size=192),
+    ],
+    ids=["stem", "dpt", "pairs", "sweep"],
 )
 def test_estimate_is_near_what_is_allocated(config: ModelConfig) -> None:
     predictor = Predictor(lively(config), device="cpu")

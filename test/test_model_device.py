@@ -12,7 +12,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from model_cases import lively, small_compact, tiny_motion, window  # noqa: E402
+from model_cases import lively, small_compact, small_full, tiny_motion, window  # noqa: E402
 
 from vggt4d_ros.model import capacity, predictor, window_grid  # noqa: E402
 from vggt4d_ros.model.config import ModelConfig  # noqa: E402
@@ -35,7 +35,7 @@ from vggt4d_ros.model.window_grid import WindowGrid  # noqa: E402
 CUDA = torch.device("cuda")
 NOWHERE = torch.device("meta")  # has shapes and types, no values, and does not mix with others
 CASES = {
-    "compact-like": (small_compact(pairs=True), "bf16"),
+    "compact-like": (small_full(), "bf16"),
     "release-like": (tiny_motion(), "fp16"),
     "step-scope": (small_compact(cross_view_scope="step"), "fp32"),
 }

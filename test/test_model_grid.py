@@ -16,8 +16,9 @@ from model_cases import CONFIGS, grid_images, lively, small_compact  # noqa: E40
 from vggt4d_ros.model.config import ModelConfig, tiny, tiny_motion  # noqa: E402
 from vggt4d_ros.model.cross_time import WindowAttention, WindowConv  # noqa: E402
 from vggt4d_ros.model.layers import MASKED, Attention, attend  # noqa: E402
+from vggt4d_ros.model.model_output import ModelOutput  # noqa: E402
 from vggt4d_ros.model.precision import cast_trunk  # noqa: E402
-from vggt4d_ros.model.vggt4d import VGGT4D, ModelOutput  # noqa: E402
+from vggt4d_ros.model.vggt4d import VGGT4D  # noqa: E402
 
 ROUNDING = {"rtol": 2e-4, "atol": 2e-5}
 BOTH = pytest.mark.parametrize("kind", sorted(CONFIGS))

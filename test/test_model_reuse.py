@@ -14,7 +14,7 @@ from numpy.testing import assert_array_equal
 
 torch = pytest.importorskip("torch")
 
-from model_cases import lively, small_compact, tiny_motion, torch_threads  # noqa: E402
+from model_cases import lively, small_compact, small_full, tiny_motion, torch_threads  # noqa: E402
 
 from vggt4d_ros.benchmark_reference import NaiveReference, largest_differences  # noqa: E402
 from vggt4d_ros.datatypes import Frame, FramePrediction, FrameSet, LazyImage, Window  # noqa: E402
@@ -33,6 +33,7 @@ CONFIGS = {
     "spatial": small_compact(arrangement="spatial"),
     "pairs": small_compact(pairs=True, mutual=True),
     "fine matches": small_compact(pairs=True, mutual=True, fine_matches=True),
+    "sweep": small_full(),
 }
 
 
@@ -94,7 +95,7 @@ def test_sliding_windows_give_what_whole_windows_give(name: str) -> None:
 
 
 @pytest.mark.parametrize("steps", [(-1,), (-2, -1), ()])
-@pytest.mark.parametrize("name", ["compact-like", "step-scope", "pairs"])
+@pytest.mark.parametrize("name", ["compact-like", "step-scope", "pairs", "sweep"])
 def test_kept_results_have_the_bits_of_fresh_ones(name: str, steps: tuple[int, ...]) -> None:
     kept = Predictor(lively(CONFIGS[name]), device="cpu")
     fresh = Predictor(lively(CONFIGS[name]), device="cpu")
@@ -109,8 +110,8 @@ def test_kept_results_have_the_bits_of_fresh_ones_where_two_threads_share_the_wo
     threads: int,
 ) -> None:
     torch.set_num_threads(threads)
-    kept = Predictor(lively(CONFIGS["pairs"]), device="cpu")
-    fresh = Predictor(lively(CONFIGS["pairs"]), device="cpu")
+    kept = Predictor(lively(CONFIGS["sweep"]), device="cpu")
+    fresh = Predictor(lively(CONFIGS["sweep"]), device="cpu")
 
     for shown in stream(3):
         fresh.trunk.clear()

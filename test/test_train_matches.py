@@ -14,7 +14,7 @@ from torch import Tensor
 from vggt4d_ros.data.scenes import SceneConfig
 from vggt4d_ros.data.synthetic import SyntheticWindows
 from vggt4d_ros.data.windows import WindowBatch
-from vggt4d_ros.model.pair_head import PairOutput
+from vggt4d_ros.model.pair_output import PairOutput
 from vggt4d_ros.train.matches import (
     CELL,
     MatchTargets,
@@ -163,6 +163,7 @@ def test_every_kind_of_pair_has_its_part_in_the_loss(rig: Targets) -> None:
         field_of_view=torch.ones(count, frames, 2),
         fine=None,
         closer=None,
+        fitted=None,
     )
 
     pair_loss(pairs, rig).backward()

@@ -14,8 +14,8 @@ from torch import Tensor
 from vggt4d_ros.data.scenes import SceneConfig
 from vggt4d_ros.data.synthetic import SyntheticWindows
 from vggt4d_ros.data.windows import WindowBatch
+from vggt4d_ros.model.model_output import ModelOutput
 from vggt4d_ros.model.motion import FlowField, MotionOutput
-from vggt4d_ros.model.vggt4d import ModelOutput
 from vggt4d_ros.train.baselines import evaluate_dis
 from vggt4d_ros.train.metrics import evaluate, rotation_angle
 from vggt4d_ros.train.targets import make_targets

@@ -17,11 +17,12 @@ import torch
 from numpy.typing import NDArray
 
 from vggt4d_ros.datatypes import FramePrediction, Prediction, Window
+from vggt4d_ros.model.model_output import ModelOutput
 from vggt4d_ros.model.outcome import to_prediction
 from vggt4d_ros.model.precision import DTYPES
 from vggt4d_ros.model.preprocess import Pixels, pad_to, resample, to_rgb
 from vggt4d_ros.model.stage_clock import StageClock
-from vggt4d_ros.model.vggt4d import VGGT4D, ModelOutput
+from vggt4d_ros.model.vggt4d import VGGT4D
 from vggt4d_ros.model.window_grid import Slot, WindowGrid
 
 
@@ -84,7 +85,12 @@ class NaiveReference:
                 taps = model.fuse_steps(tokens, spatial, shape, valid)
         with clock.stage("heads"):
             steps = tuple(range(shape.steps))
-            return model.apply_heads(encoded, taps, shape, valid, steps=steps, points=True)
+            # what is asked for changes what is found: corrected are the frames that are compared
+            newest = grid.window_shape[0] - 1
+            asked = tuple(i for i, step in enumerate(grid.steps) if step == newest)
+            return model.apply_heads(
+                encoded, taps, shape, valid, steps=steps, points=True, corrected=asked
+            )
 
 
 def largest_differences(found: Prediction, wanted: Prediction) -> dict[str, float]:

@@ -8,6 +8,8 @@ import torch
 
 from vggt4d_ros.model.config import ModelConfig
 from vggt4d_ros.model.grid import GridShape
+from vggt4d_ros.model.pair_refine import WIDTH
+from vggt4d_ros.model.plane_sweep import PLANES, SOURCES
 
 FLOAT = 4  # bytes of what stays float32: residual stream, taps, norms
 LIKENESSES = 5  # tables of all pairs of cells that are alive at once
@@ -75,6 +77,9 @@ def window_bytes(
         head = min(dense, chunk) * pixels * 3 * (config.dense.features // 2) * FLOAT
     else:
         head = dense * pixels * 3 * config.dense.out_channels[0] // 4 * FLOAT
+    if config.sweep:  # one source's features at all depths, and their likeness to each source
+        cells = 4 * shape.height * shape.width
+        head += dense * cells * PLANES * (2 * WIDTH + 4 * SOURCES) * FLOAT
     outputs = dense * pixels * 16 * FLOAT
     return shape.batch * (shape.frames * per_frame + head + outputs)
 

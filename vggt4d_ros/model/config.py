@@ -16,7 +16,12 @@ from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 C = TypeVar("C")
 
-LATER = ("pairs", "mutual", "fine_matches")  # keys that older checkpoints lack: they are without
+LATER = (
+    "pairs",
+    "mutual",
+    "fine_matches",
+    "sweep",
+)  # keys that older checkpoints lack: they are without
 _CHOICES = {
     "encoder.kind": ("dinov2", "conv", "stem"),
     "cross_view_scope": ("window", "step"),
@@ -106,6 +111,7 @@ class ModelConfig:
     pairs: bool = False  # compare frames by geometry, see pair_head; needs the stem encoder
     mutual: bool = False  # pairs, with matches that lead back; see pair_head
     fine_matches: bool = False  # pairs, with places corrected on finer maps; see pair_refine
+    sweep: bool = False  # fine matches, with depth corrected by parallax; see plane_sweep
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
     camera: CameraConfig = field(default_factory=CameraConfig)
     dense: DenseConfig = field(default_factory=DenseConfig)
@@ -139,6 +145,8 @@ class ModelConfig:
             raise ValueError("mutual matches need pairs")
         if self.fine_matches and not self.pairs:
             raise ValueError("fine matches need pairs")
+        if self.sweep and not self.fine_matches:
+            raise ValueError("a sweep needs the maps of fine matches")
         if self.encoder.kind == "stem" and self.patch_size != 16:
             raise ValueError(f"the stem encoder has patch size 16, got {self.patch_size}")
 
@@ -205,6 +213,7 @@ def compact() -> ModelConfig:
         pairs=True,
         mutual=True,
         fine_matches=True,
+        sweep=True,
         encoder=EncoderConfig("stem", depth=3, num_heads=5, name="stem"),
         camera=CameraConfig(trunk_depth=1, num_heads=5, iterations=4, mlp_ratio=2.0),
         dense=DenseConfig("pyramid", features=64, out_channels=(32, 48, 64)),

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from vggt4d_ros.datatypes import FramePrediction, Prediction
 from vggt4d_ros.model.fetch import fetch
+from vggt4d_ros.model.model_output import ModelOutput
 from vggt4d_ros.model.postprocess import (
     camera_matrix,
     dense_maps,
@@ -16,7 +17,6 @@ from vggt4d_ros.model.postprocess import (
     pose_matrix,
     unusable_pose,
 )
-from vggt4d_ros.model.vggt4d import ModelOutput
 from vggt4d_ros.model.window_grid import Slot, WindowGrid
 
 

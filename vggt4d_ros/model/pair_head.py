@@ -14,8 +14,6 @@ With ``ModelConfig.fine_matches``, which older ones lack too, places are correct
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -24,7 +22,7 @@ from vggt4d_ros.model.camera_head import matrix_to_quaternion
 from vggt4d_ros.model.config import ModelConfig
 from vggt4d_ros.model.correlation import cell_grid, enlarge, found_back
 from vggt4d_ros.model.encoder import ResidualConv
-from vggt4d_ros.model.grid import GridShape, is_reference
+from vggt4d_ros.model.grid import GridShape, is_reference, select_steps
 from vggt4d_ros.model.layers import LayerNorm, Mlp
 from vggt4d_ros.model.pair_geometry import (
     START_YAWS,
@@ -33,27 +31,13 @@ from vggt4d_ros.model.pair_geometry import (
     pick,
     tangents_of,
 )
+from vggt4d_ros.model.pair_output import Fitted, PairOutput
 from vggt4d_ros.model.pair_refine import FineMaps, FineMatches, PairRefiner
 from vggt4d_ros.model.two_view import Motion
 
 WIDTH = 64  # channels of the features that are compared
 CUES = 3  # inverse depth by parallax, parallax, certainty of the match
 STATS = 4 + 6 + 14  # of a fitted motion: quality, curvature, both poses
-
-
-class PairOutput(NamedTuple):
-    """What the comparison of S frames with the reference gives; P cells at 1/8 of the image."""
-
-    pose: Tensor  # (B, S, 9) better pose encodings
-    logits: Tensor  # (B, S, P, P + 1) of the reference's cell; the last: it is not seen there
-    log_depth: Tensor  # (B, S, 2h, 2w), coarse
-    cues: Tensor  # (B, S, CUES, 2h, 2w) of depth by parallax
-    partner: Tensor  # (B, P, P + 1) as ``logits``: the reference's cells in the second frame
-    features: Tensor  # (B, S, D, P): products of two frames' are logits, of any frame's cells
-    unseen: Tensor  # (B, S, P) logits of a frame's cells of not being seen in another
-    field_of_view: Tensor  # (B, S, 2) vertical, horizontal, radians, as the network sees them
-    fine: FineMaps | None  # of all B*S frames
-    closer: tuple[FineMatches, FineMatches] | None  # of B*S pairs as ``logits``, B as ``partner``
 
 
 class PairHead(nn.Module):
@@ -151,9 +135,58 @@ class PairHead(nn.Module):
         motion = fit_pairs(found, sure, log_depth.detach(), sight, target_sight, known, size, yaws)
         better = self._blend(pose, motion, first)
         cues = depth_cues(found, sure, back, back_sure, better.detach(), first, second, size)
+        fitted = Fitted(found, sure, motion, pose, first, known)
         return PairOutput(
-            better, logits, log_depth, cues, partner, features, unseen, own_view, fine, matches
+            better,
+            logits,
+            log_depth,
+            cues,
+            partner,
+            features,
+            unseen,
+            own_view,
+            fine,
+            matches,
+            fitted,
         )
+
+    def refit(
+        self, pairs: PairOutput, depth: Tensor, shape: GridShape, steps: tuple[int, ...]
+    ) -> PairOutput:
+        """Poses of the dense frames fitted once more, to the depth of the dense head.
+
+        That is better than the coarse one, and the other frames have no such depth.
+
+        Args:
+            pairs: of all frames.
+            depth: (B*D*V, H, W) of the dense frames; no path for gradients.
+            shape: of the grid.
+            steps: the dense ones, rising.
+        """
+        fitted, size = pairs.fitted, (2 * shape.height, 2 * shape.width)
+        rows = shape._replace(steps=len(steps)).frames
+
+        def own(values: Tensor) -> Tensor:
+            return select_steps(values.flatten(0, 1), shape, steps).unflatten(0, (-1, rows))
+
+        log_depth = functional.adaptive_avg_pool2d(depth.detach().log()[:, None], size)[:, 0]
+        sight = tangents_of(fitted.pose[..., 7:9].detach())
+        motion = fit_pairs(
+            select_steps(fitted.found, shape, steps),
+            select_steps(fitted.sure, shape, steps),
+            log_depth.unflatten(0, (-1, rows)),
+            own(sight),
+            pick(sight, fitted.first),
+            own(fitted.known),
+            size,
+            () if self.hidden is None else START_YAWS,
+            Motion(*(select_steps(x, shape, steps) for x in fitted.motion)),
+        )
+        better = self._blend(own(fitted.pose), motion, own(fitted.first))
+        every = pairs.pose.unflatten(1, (shape.steps, shape.views))
+        index = torch.tensor(steps, device=every.device)
+        every = every.index_copy(1, index, better.unflatten(1, (len(steps), shape.views)))
+        return pairs._replace(pose=every.flatten(1, 2))
 
     def _look_closer(
         self,

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vggt4d_ros.datatypes import FramePrediction
+from vggt4d_ros.model.model_output import ModelOutput
 from vggt4d_ros.model.motion import FlowField
 from vggt4d_ros.model.preprocess import Placement
-from vggt4d_ros.model.vggt4d import ModelOutput
 
 PROBABILITIES = ("dynamic", "flow_forward_confidence", "flow_backward_confidence")
 MIN_QUATERNION = 1e-6  # length

@@ -28,6 +28,7 @@ from vggt4d_ros.model.errors import EngineError, OutOfMemory
 from vggt4d_ros.model.grid import GridShape
 from vggt4d_ros.model.loader import FrameLoader
 from vggt4d_ros.model.memory import memory_in_use
+from vggt4d_ros.model.model_output import ModelOutput
 from vggt4d_ros.model.on_device import current_device, memory_errors
 from vggt4d_ros.model.outcome import to_prediction
 from vggt4d_ros.model.precision import DTYPES, cast_trunk, choose_device, choose_precision
@@ -43,7 +44,7 @@ from vggt4d_ros.model.speed import (
 )
 from vggt4d_ros.model.stage_clock import StageClock
 from vggt4d_ros.model.trunk import Trunk
-from vggt4d_ros.model.vggt4d import VGGT4D, ModelOutput
+from vggt4d_ros.model.vggt4d import VGGT4D
 from vggt4d_ros.model.view_matches import match_views
 from vggt4d_ros.model.window_grid import WindowGrid
 

@@ -7,8 +7,6 @@ Module names are those of the public release, so that its state dict loads stric
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import torch
 from torch import Tensor, nn
 
@@ -16,6 +14,7 @@ from vggt4d_ros.model.beside import Beside
 from vggt4d_ros.model.branches import Branches, Taps
 from vggt4d_ros.model.camera_head import CameraHead
 from vggt4d_ros.model.config import ModelConfig
+from vggt4d_ros.model.correction import correct
 from vggt4d_ros.model.dpt_head import DptHead, activate_depth, activate_points, in_chunks
 from vggt4d_ros.model.encoder import Encoded
 from vggt4d_ros.model.grid import (
@@ -27,27 +26,15 @@ from vggt4d_ros.model.grid import (
     token_bias,
 )
 from vggt4d_ros.model.initialise import initialise
-from vggt4d_ros.model.motion import Matched, MotionHead, MotionInput, MotionOutput
-from vggt4d_ros.model.pair_head import PairHead, PairOutput
+from vggt4d_ros.model.model_output import ModelOutput
+from vggt4d_ros.model.motion import Matched, MotionHead, MotionInput
+from vggt4d_ros.model.pair_head import PairHead
+from vggt4d_ros.model.pair_output import PairOutput
+from vggt4d_ros.model.plane_sweep import PlaneSweep
 from vggt4d_ros.model.pyramid_head import PyramidHead
 
 IMAGE_MEAN = (0.485, 0.456, 0.406)
 IMAGE_STD = (0.229, 0.224, 0.225)
-
-
-class ModelOutput(NamedTuple):
-    """Raw, differentiable outputs. D counts the dense steps asked for, (H, W) is the input's size.
-
-    Values in slots of missing frames are finite and mean nothing.
-    """
-
-    pose_enc: list[Tensor]  # per iteration (B, T, V, 9): t, quaternion xyzw, fov_h, fov_w
-    depth: Tensor | None  # (B, D, V, H, W), > 0
-    depth_conf: Tensor | None  # (B, D, V, H, W), > 1
-    world_points: Tensor | None  # (B, D, V, H, W, 3)
-    world_points_conf: Tensor | None  # (B, D, V, H, W), > 1
-    motion: MotionOutput | None  # flow, dynamic mask, tracks
-    pairs: PairOutput | None = None  # matches with the reference frame; its pose is the last above
 
 
 class VGGT4D(Branches):
@@ -64,6 +51,8 @@ class VGGT4D(Branches):
         self.dense_head = nn.ModuleDict()
         if config.dense.kind == "pyramid":
             self.dense_head["pyramid"] = PyramidHead(config)
+            if config.sweep:
+                self.dense_head["sweep"] = PlaneSweep(config.encoder.channels[1])
         else:
             if config.dense.depth:
                 self.dense_head["depth_head"] = DptHead(config, 2)
@@ -147,6 +136,7 @@ class VGGT4D(Branches):
         points: bool = True,
         queries: Tensor | None = None,
         poses_only: bool = False,
+        motion_of: str = "all",
         known_view: Tensor | None = None,
     ) -> ModelOutput:
         """Predicts everything for a batch of windows.
@@ -160,6 +150,7 @@ class VGGT4D(Branches):
             points: whether world points are wanted.
             queries: (B, N, 4) long (step, view, row, column) of pixels to track; None: none.
             poses_only: nothing but poses and matches; training has steps of this kind.
+            motion_of: all, flow or none, as for ``Predictor.predict``.
             known_view: (B, T, V, 2) vertical and horizontal field of view, radians, of cameras
                 that are calibrated, NaN for others; only a network that compares pairs uses them.
 
@@ -176,6 +167,7 @@ class VGGT4D(Branches):
             points=points,
             queries=queries,
             poses_only=poses_only,
+            motion_of=motion_of,
             known_view=known_view,
         )
 
@@ -189,6 +181,7 @@ class VGGT4D(Branches):
         points: bool = True,
         queries: Tensor | None = None,
         poses_only: bool = False,
+        motion_of: str = "all",
         known_view: Tensor | None = None,
     ) -> ModelOutput:
         """As ``forward``, from encoded frames: B*S of them, time-major, finite in every slot."""
@@ -208,6 +201,7 @@ class VGGT4D(Branches):
             steps=steps,
             points=points,
             queries=queries,
+            motion_of=motion_of,
             known_view=known_view,
         )
 
@@ -221,6 +215,7 @@ class VGGT4D(Branches):
         steps: tuple[int, ...],
         points: bool,
         queries: Tensor | None = None,
+        corrected: tuple[int, ...] | None = None,
         held: tuple[int, ...] | None = None,
         compared: tuple[Tensor, ...] | None = None,
         motion_of: str = "all",
@@ -229,6 +224,7 @@ class VGGT4D(Branches):
     ) -> ModelOutput:
         """Camera, dense and motion heads; ``steps`` as ``dense_steps`` of ``forward``.
 
+        ``corrected`` are those of them whose depth and poses are made to fit each other; None: all.
         ``held`` are the steps, rising, whose skip maps are in ``encoded``; None: all, else
         ``compared`` are the maps at 1/4 and 1/8 of all frames if pairs are compared.
         ``motion_of``: all, flow or none, as for ``Predictor.predict``. ``known_view`` as for
@@ -259,8 +255,10 @@ class VGGT4D(Branches):
             here = shape if held is None else shape._replace(steps=len(held))
             own = steps if held is None else tuple(held.index(step) for step in steps)
             skips = tuple(select_steps(skip, here, own) for skip in encoded.skips)
-            dense = self._decode_dense(fused, skips, shape, steps, points, pairs)
-            return ModelOutput(poses, *dense, None, pairs), fused[-1]
+            output = ModelOutput(poses, None, None, None, None, None, pairs)
+            again = steps if corrected is None else corrected
+            output = self._decode_dense(output, fused, skips, shape, valid, steps, points, again)
+            return output, fused[-1]
 
         if beside is None or not moving:
             (output, fused), matched = rest(), match()
@@ -291,20 +289,30 @@ class VGGT4D(Branches):
 
     def _decode_dense(
         self,
+        output: ModelOutput,
         fused: list[Tensor],
         skips: tuple[Tensor, ...],
         shape: GridShape,
+        valid: Tensor | None,
         steps: tuple[int, ...],
         points: bool,
-        pairs: PairOutput | None,
-    ) -> tuple[Tensor | None, Tensor | None, Tensor | None, Tensor | None]:
-        """Depth and points, each with its confidence, (B, D, V, ...)."""
+        corrected: tuple[int, ...],
+    ) -> ModelOutput:
+        """Adds depth and points of the dense frames, and poses that see this depth."""
+        pairs = output.pairs
         cues = None if pairs is None else select_steps(pairs.cues.flatten(0, 1), shape, steps)
         raw_depth, raw_points = self.predict_dense(fused, skips, shape, points, cues)
         lead = (shape.batch, len(steps), shape.views)
-        depth = depth_conf = world = world_conf = None
         if raw_depth is not None:
-            depth, depth_conf = (x.unflatten(0, lead) for x in activate_depth(raw_depth))
+            depth, conf = (x.unflatten(0, lead) for x in activate_depth(raw_depth))
+            output = output._replace(depth=depth, depth_conf=conf)
         if raw_points is not None:
             world, world_conf = (x.unflatten(0, lead) for x in activate_points(raw_points))
-        return depth, depth_conf, world, world_conf
+            output = output._replace(world_points=world, world_points_conf=world_conf)
+        if output.depth is None or pairs is None or not corrected:
+            return output
+        within = shape._replace(steps=len(steps))
+        own = tuple(steps.index(step) for step in corrected)
+        quarter = select_steps(skips[1], within, own)
+        heads = self.pair_head, self.dense_head
+        return correct(output, *heads, quarter, shape, valid, (own, corrected))

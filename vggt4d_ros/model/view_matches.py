@@ -10,7 +10,8 @@ import numpy as np
 
 from vggt4d_ros.datatypes import Array, ViewMatches
 from vggt4d_ros.model.correlation import cell_grid
-from vggt4d_ros.model.pair_head import PairHead, PairOutput
+from vggt4d_ros.model.pair_head import PairHead
+from vggt4d_ros.model.pair_output import PairOutput
 from vggt4d_ros.model.preprocess import Placement
 from vggt4d_ros.model.window_grid import WindowGrid
 

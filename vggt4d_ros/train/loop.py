@@ -210,6 +210,7 @@ class Trainer:
             poses_only=self.phase.is_pose_step(
                 self.state.step - self.state.step % self.config.replay
             ),
+            motion_of="all" if self.phase.weights.see_motion else "none",
             known_view=targets.pose_encoding[..., 7:] if calibrated else None,
         )
         return compute_losses(output, targets, self.phase.weights, steps)

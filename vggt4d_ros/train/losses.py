@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from vggt4d_ros.model.model_output import ModelOutput
 from vggt4d_ros.model.motion import FlowField
-from vggt4d_ros.model.vggt4d import ModelOutput
 from vggt4d_ros.train.matches import closer_loss, coarse_depth_loss, pair_loss
 from vggt4d_ros.train.targets import Targets
 
@@ -43,6 +43,11 @@ class LossWeights:
     closer: float = 1.0  # of matches corrected on finer maps
     coarse_depth: float = 0.5
     sight: float = 0.0  # the last fields of view once more: the fit of motion hangs on them
+
+    @property
+    def see_motion(self) -> bool:
+        """Whether any of the motion heads' outputs counts."""
+        return any((self.dynamic, self.tracks, self.flow, self.flow_confidence))
 
 
 def masked_mean(values: Tensor, mask: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from vggt4d_ros.data.windows import project_points, transform_points
 from vggt4d_ros.model.grid import is_reference
-from vggt4d_ros.model.pair_head import PairOutput
+from vggt4d_ros.model.pair_output import PairOutput
 from vggt4d_ros.model.pair_refine import RADIUS, SIDE, FineMatches
 from vggt4d_ros.train.targets import Targets
 
