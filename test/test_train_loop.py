@@ -278,6 +278,23 @@ def test_steps_of_poses_alone_have_their_grids_and_train_no_dense_head(tmp_path:
     assert "depth" not in losses
 
 
+def test_motion_heads_do_not_run_where_no_loss_asks_for_them(tmp_path: Path) -> None:
+    still = LossWeights(dynamic=0, tracks=0, flow=0, flow_confidence=0)
+    phase = Phase(until=100, batch=1, grids=((2, 1),), sizes=((56, 56),), weights=still)
+    config = tiny(phases=(phase,))
+    found = []
+
+    for own in (phase, replace(phase, weights=LossWeights())):
+        trainer = Trainer(config, tmp_path)
+        trainer._enter(own)
+        _, losses = trainer.losses(training_batch(config, 0))
+        found.append(set(losses))
+
+    assert "depth" in found[0]
+    assert not {"flow", "dynamic"} & found[0]
+    assert {"flow", "dynamic"} <= found[1]
+
+
 def test_held_out_windows_are_fixed_and_not_those_of_training() -> None:
     config = tiny()
 
