@@ -57,8 +57,8 @@ def compared(
     sweep = PlaneSweep(SKIP)
     fine = wall(poses)
     depth = torch.full((len(poses), ROWS, COLUMNS), log_depth)
-    steps = tuple(range(shape.steps))
-    return sweep.compare(depth, fine.cells, fine.around, poses[None], valid, shape, steps)
+    views = _Views(poses[None], valid, shape, tuple(range(shape.steps)))
+    return sweep.compare(depth, fine.cells, fine.around, views)
 
 
 def shape_of(views: int) -> GridShape:
@@ -95,6 +95,20 @@ def test_a_lone_frame_is_compared_with_nothing() -> None:
     alike = compared(pose((0.0, 0.0, 0.0))[None], shape_of(1), 0.5)
 
     assert (alike == 0).all()
+
+
+def test_a_pose_that_is_no_number_spoils_no_other_frame() -> None:
+    poses = torch.stack([pose((0.0, 0.0, 0.0)), pose((0.4, 0.0, 0.0)), pose((0.0, 0.3, 0.0))])
+    broken = poses.clone()
+    broken[2] = torch.nan
+    fine = wall(poses)
+    views = _Views(broken[None], None, shape_of(3), (0,))
+
+    alike = PlaneSweep(SKIP).compare(
+        torch.full((3, ROWS, COLUMNS), 0.5), fine.cells, fine.around, views
+    )
+
+    torch.testing.assert_close(alike[:2, :-1], compared(poses[:2], shape_of(2), 0.5)[:, :-1])
 
 
 def test_frames_that_look_elsewhere_are_not_among_the_nearest() -> None:
@@ -160,7 +174,7 @@ def test_wrong_depth_of_a_wall_is_mended_by_training() -> None:
     sweep, fine, shape = PlaneSweep(SKIP), wall(poses), shape_of(2)
     sweep.start()
     skip = torch.zeros(2, SKIP, 2 * ROWS, 2 * COLUMNS)
-    optimizer = torch.optim.Adam(sweep.parameters(), 3e-3)
+    optimizer = torch.optim.Adam(sweep.parameters(), 1e-3)
     errors = []
     for step in range(150):
         off = 0.8 * math.sin(2.4 * step)  # another start every time
@@ -172,7 +186,7 @@ def test_wrong_depth_of_a_wall_is_mended_by_training() -> None:
         optimizer.step()
         errors.append(float(error.detach()))
 
-    assert sum(errors[-20:]) < 0.4 * sum(errors[:20])
+    assert sum(errors[-20:]) < 0.3 * 20 * 0.5  # the start is off by 0.5 in the mean
 
 
 def test_it_needs_the_maps_of_fine_matches() -> None:

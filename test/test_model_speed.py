@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from numpy.testing import assert_allclose, assert_array_equal
+from numpy.testing import assert_array_equal
 
 torch = pytest.importorskip("torch")
 
@@ -43,12 +43,11 @@ def test_bf16_heads_are_near_float32_and_leave_poses_alone(config: object) -> No
     exact = make(Speed(), config).predict(shown, points=True)
     coarse = make(Speed(head_precision="bf16"), config).predict(shown, points=True)
 
-    # poses of the newest step are fitted to the depth where frames are compared
-    assert_array_equal(coarse.cam_from_world[:2], exact.cam_from_world[:2])
-    assert_allclose(coarse.cam_from_world[2], exact.cam_from_world[2], atol=2e-3)
+    assert_array_equal(coarse.cam_from_world, exact.cam_from_world)
     for slot, frame in coarse.frames.items():
         error = np.abs(frame.depth / exact.frames[slot].depth - 1)
-        assert 0 < np.median(error) < 0.01
+        # depth that is swept goes through more such layers
+        assert 0 < np.median(error) < (0.02 if config == small_full() else 0.005)
         assert error.max() < 0.06
         assert frame.points is not None
         assert np.isfinite(frame.points).all()

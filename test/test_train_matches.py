@@ -163,7 +163,6 @@ def test_every_kind_of_pair_has_its_part_in_the_loss(rig: Targets) -> None:
         field_of_view=torch.ones(count, frames, 2),
         fine=None,
         closer=None,
-        fitted=None,
     )
 
     pair_loss(pairs, rig).backward()

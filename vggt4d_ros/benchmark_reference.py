@@ -85,12 +85,7 @@ class NaiveReference:
                 taps = model.fuse_steps(tokens, spatial, shape, valid)
         with clock.stage("heads"):
             steps = tuple(range(shape.steps))
-            # what is asked for changes what is found: corrected are the frames that are compared
-            newest = grid.window_shape[0] - 1
-            asked = tuple(i for i, step in enumerate(grid.steps) if step == newest)
-            return model.apply_heads(
-                encoded, taps, shape, valid, steps=steps, points=True, corrected=asked
-            )
+            return model.apply_heads(encoded, taps, shape, valid, steps=steps, points=True)
 
 
 def largest_differences(found: Prediction, wanted: Prediction) -> dict[str, float]:

@@ -20,7 +20,7 @@ class ModelOutput(NamedTuple):
 
     pose_enc: list[Tensor]  # per iteration (B, T, V, 9): t, quaternion xyzw, fov_h, fov_w
     depth: Tensor | None  # (B, D, V, H, W), > 0
-    depth_conf: Tensor | None  # (B, D, V, H, W), > 1
+    depth_conf: Tensor | None  # (B, D, V, H, W), >= 1
     world_points: Tensor | None  # (B, D, V, H, W, 3)
     world_points_conf: Tensor | None  # (B, D, V, H, W), > 1
     motion: MotionOutput | None  # flow, dynamic mask, tracks

@@ -57,39 +57,28 @@ def fit_pairs(
     known: Tensor,
     size: tuple[int, int],
     yaws: tuple[float, ...] = (),
-    start: Motion | None = None,
 ) -> Motion:
     """Motion from every frame to the reference, then turned round: reference to frame.
 
-    The best of those fitted from the rotation that the matches tell, and from ``yaws``; where
-    there are such, fields of view may change too. With ``start``, the one fitted from there.
+    The best of those fitted from the rotation that the matches tell, and from ``yaws``.
     """
     rays = cell_rays(tangents, size).flatten(0, 1)
     frames = tangents.shape[1]
     target = normalise(found, first_tangents.repeat_interleave(frames, dim=0), size)
     weight = sure * known.flatten()[:, None]
-    points = rays * log_depth.flatten(2).flatten(0, 1).exp()[..., None]
-    if start is not None:
-        begin = _turned_round(start)
-        return _turned_round(
-            fit_motion(points, target, weight, begin.rotation, bool(yaws), begin.shift)
-        )
     target_rays = torch.cat([target, torch.ones_like(target[..., :1])], dim=-1)
     rotation = fit_rotation(
         functional.normalize(rays, dim=-1), functional.normalize(target_rays, dim=-1), weight
     )
+    points = rays * log_depth.flatten(2).flatten(0, 1).exp()[..., None]
     if yaws:
         starts = torch.cat([rotation[None], turns(yaws, rotation)])
         motion = fit_motion_from(points, target, weight, starts, sights=True)
     else:
         motion = fit_motion(points, target, weight, rotation)
-    return _turned_round(motion)
-
-
-def _turned_round(motion: Motion) -> Motion:
-    """From the second camera to the first."""
     back = motion.rotation.transpose(1, 2)
-    return motion._replace(rotation=back, shift=-(back @ motion.shift[..., None])[..., 0])
+    shift = -(back @ motion.shift[..., None])[..., 0]
+    return motion._replace(rotation=back, shift=shift)
 
 
 def depth_cues(

@@ -9,7 +9,8 @@ reference with the first other frame that is there.
 
 With ``ModelConfig.mutual``, which older checkpoints lack, a match counts only where it leads back,
 cells may tell that they are hidden, the field of view is corrected, and the fit has several starts.
-With ``ModelConfig.fine_matches``, which older ones lack too, places are corrected on finer maps.
+With ``ModelConfig.fine_matches``, which older ones lack too, places are corrected on finer maps;
+with ``ModelConfig.sweep`` the depth that motion is fitted to has a decoder of its own.
 """
 
 from __future__ import annotations
@@ -19,10 +20,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from vggt4d_ros.model.camera_head import matrix_to_quaternion
+from vggt4d_ros.model.coarse_depth import CoarseDepth
 from vggt4d_ros.model.config import ModelConfig
 from vggt4d_ros.model.correlation import cell_grid, enlarge, found_back
 from vggt4d_ros.model.encoder import ResidualConv
-from vggt4d_ros.model.grid import GridShape, is_reference, select_steps
+from vggt4d_ros.model.grid import GridShape, is_reference
 from vggt4d_ros.model.layers import LayerNorm, Mlp
 from vggt4d_ros.model.pair_geometry import (
     START_YAWS,
@@ -31,7 +33,7 @@ from vggt4d_ros.model.pair_geometry import (
     pick,
     tangents_of,
 )
-from vggt4d_ros.model.pair_output import Fitted, PairOutput
+from vggt4d_ros.model.pair_output import PairOutput
 from vggt4d_ros.model.pair_refine import FineMaps, FineMatches, PairRefiner
 from vggt4d_ros.model.two_view import Motion
 
@@ -59,12 +61,13 @@ class PairHead(nn.Module):
         self.finer = None
         if config.fine_matches:
             self.finer = PairRefiner(config.encoder.channels[1], WIDTH)
-        self.depth = nn.Conv2d(WIDTH, 1, 1)
+        self.depth = CoarseDepth(config, WIDTH) if config.sweep else nn.Conv2d(WIDTH, 1, 1)
         self.trust = Mlp(STATS, 32, 2)
 
     def start(self) -> None:
         """Untrained, depth is near 1 and the fitted motion counts little."""
-        nn.init.normal_(self.depth.weight, std=1e-3)
+        if isinstance(self.depth, nn.Conv2d):
+            nn.init.normal_(self.depth.weight, std=1e-3)
         if self.hidden is not None and self.sight is not None:
             nn.init.normal_(self.hidden.weight, std=1e-3)
             nn.init.normal_(self.sight.fc2.weight, std=1e-3)
@@ -104,7 +107,11 @@ class PairHead(nn.Module):
         patch = self.project(tokens.to(self.project.weight.dtype))
         patch = patch.transpose(1, 2).unflatten(2, (shape.height, shape.width))
         maps = self.refine(enlarge(patch, 2) + self.detail(skips[1].to(patch.dtype))).float()
-        log_depth = self.depth(functional.relu(maps)).float().clamp(-5, 5)
+        if isinstance(self.depth, CoarseDepth):
+            log_depth = self.depth(tokens, skips[1], maps)
+        else:
+            log_depth = self.depth(functional.relu(maps))
+        log_depth = log_depth.float().clamp(-5, 5)
         log_depth = log_depth.view(*frames, height, width)
         features = functional.normalize(self.match(maps).flatten(2).float(), dim=1)
         features = features * (8.0 * self.sharpness.abs()).sqrt()
@@ -135,58 +142,9 @@ class PairHead(nn.Module):
         motion = fit_pairs(found, sure, log_depth.detach(), sight, target_sight, known, size, yaws)
         better = self._blend(pose, motion, first)
         cues = depth_cues(found, sure, back, back_sure, better.detach(), first, second, size)
-        fitted = Fitted(found, sure, motion, pose, first, known)
         return PairOutput(
-            better,
-            logits,
-            log_depth,
-            cues,
-            partner,
-            features,
-            unseen,
-            own_view,
-            fine,
-            matches,
-            fitted,
+            better, logits, log_depth, cues, partner, features, unseen, own_view, fine, matches
         )
-
-    def refit(
-        self, pairs: PairOutput, depth: Tensor, shape: GridShape, steps: tuple[int, ...]
-    ) -> PairOutput:
-        """Poses of the dense frames fitted once more, to the depth of the dense head.
-
-        That is better than the coarse one, and the other frames have no such depth.
-
-        Args:
-            pairs: of all frames.
-            depth: (B*D*V, H, W) of the dense frames; no path for gradients.
-            shape: of the grid.
-            steps: the dense ones, rising.
-        """
-        fitted, size = pairs.fitted, (2 * shape.height, 2 * shape.width)
-        rows = shape._replace(steps=len(steps)).frames
-
-        def own(values: Tensor) -> Tensor:
-            return select_steps(values.flatten(0, 1), shape, steps).unflatten(0, (-1, rows))
-
-        log_depth = functional.adaptive_avg_pool2d(depth.detach().log()[:, None], size)[:, 0]
-        sight = tangents_of(fitted.pose[..., 7:9].detach())
-        motion = fit_pairs(
-            select_steps(fitted.found, shape, steps),
-            select_steps(fitted.sure, shape, steps),
-            log_depth.unflatten(0, (-1, rows)),
-            own(sight),
-            pick(sight, fitted.first),
-            own(fitted.known),
-            size,
-            () if self.hidden is None else START_YAWS,
-            Motion(*(select_steps(x, shape, steps) for x in fitted.motion)),
-        )
-        better = self._blend(own(fitted.pose), motion, own(fitted.first))
-        every = pairs.pose.unflatten(1, (shape.steps, shape.views))
-        index = torch.tensor(steps, device=every.device)
-        every = every.index_copy(1, index, better.unflatten(1, (len(steps), shape.views)))
-        return pairs._replace(pose=every.flatten(1, 2))
 
     def _look_closer(
         self,

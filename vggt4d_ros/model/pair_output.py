@@ -9,18 +9,6 @@ from typing import NamedTuple
 from torch import Tensor
 
 from vggt4d_ros.model.pair_refine import FineMaps, FineMatches
-from vggt4d_ros.model.two_view import Motion
-
-
-class Fitted(NamedTuple):
-    """The motion of B*S frames against the reference, and what it was fitted to."""
-
-    found: Tensor  # (B*S, P, 2) cells of the reference
-    sure: Tensor  # (B*S, P)
-    motion: Motion
-    pose: Tensor  # (B, S, 9) the camera head's, with the fields of view that the fit begins from
-    first: Tensor  # (B, S) bool, the reference
-    known: Tensor  # (B, S) bool, the others that are there
 
 
 class PairOutput(NamedTuple):
@@ -36,4 +24,3 @@ class PairOutput(NamedTuple):
     field_of_view: Tensor  # (B, S, 2) vertical, horizontal, radians, as the network sees them
     fine: FineMaps | None  # of all B*S frames
     closer: tuple[FineMatches, FineMatches] | None  # of B*S pairs as ``logits``, B as ``partner``
-    fitted: Fitted

@@ -6,7 +6,8 @@ An option of the compact network (``ModelConfig.sweep``), in neither the paper n
 plane sweep (Collins 1996) around the depth that the dense head gives, with the estimated poses:
 for every cell at 1/8 of the image and PLANES factors of its depth, how alike is what the nearest
 frames show there? A small network, as in MVSNet (Yao et al. 2018), makes one correction of it.
-It holds in the network's own unit of length, which poses and depth share.
+What it corrects is swept once more. It holds in the
+network's own unit of length, which poses and depth share.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from vggt4d_ros.model.layers import Conv2d
 from vggt4d_ros.model.pair_geometry import cell_rays, tangents_of
 from vggt4d_ros.model.pair_refine import SHARPNESS, WIDTH, FineMaps
 
+ROUNDS = 2
 PLANES = 32
 REACH = 1.2  # of the logarithm of the depth, to either side
 SPREAD = 0.4  # of the logarithm: how far off the depth is before anything is compared
@@ -31,7 +33,7 @@ HIDDEN = 64
 FINE = 32
 NEAREST = 0.02  # a point nearer than this to a camera's plane is not seen by it
 STRIDE = 3  # cells between those that tell which frames are the best
-STEP = 0.1  # of the logarithm of the depth: how far do images of points move?
+STEP = 0.1  # further away than a point: how far does its image move?
 ENOUGH = 0.05  # more motion than this, in half images, makes a frame no better
 UNMOVED = 0.1  # weight of frames that show the same without any motion
 
@@ -75,7 +77,7 @@ class PlaneSweep(nn.Module):
 
         Args:
             depth: (N, H, W) > 0 of the N = B*D*V dense frames.
-            confidence: (N, H, W) > 1.
+            confidence: (N, H, W) >= 1.
             quarter: (N, K, H/4, W/4) the encoder's maps of these frames.
             fine: what all B*S frames are compared by.
             pose: (B, S, 9) pose encodings; no path for gradients.
@@ -86,24 +88,37 @@ class PlaneSweep(nn.Module):
         Returns:
             Depth (N, H, W) and confidence (N, H, W).
         """
+        views = _Views(pose.detach(), valid, shape, steps)
+        cells = select_steps(fine.cells, shape, steps)
+        for _ in range(ROUNDS):
+            depth, confidence = self._once(depth, confidence, quarter, cells, fine.around, views)
+        return depth, confidence
+
+    def _once(
+        self,
+        depth: Tensor,
+        confidence: Tensor,
+        quarter: Tensor,
+        cells: Tensor,
+        around: Tensor,
+        views: _Views,
+    ) -> tuple[Tensor, Tensor]:
         log_depth, log_conf = depth.detach().log(), confidence.detach().log()
         middle = functional.avg_pool2d(log_depth[:, None], 8)  # (N, 1, h, w)
-        cells = select_steps(fine.cells, shape, steps)
-        alike = self.compare(middle[:, 0], cells, fine.around, pose.detach(), valid, shape, steps)
+        alike = self.compare(middle[:, 0], cells, around, views)
         level = log_depth.mean((1, 2), keepdim=True)[:, None]
         sure = functional.avg_pool2d(log_conf[:, None], 8)
         seen = [alike, cells / SHARPNESS**0.5, self.context(quarter).float(), middle - level, sure]
         x = self.refine(self.mix(torch.cat(seen, dim=1)))
         x = self.merge(x + enlarge(self.wide(self.down(x)), 2))
         logits = self.planes(functional.relu(x)).float()
-        # alikeness counts from the start, and what nobody sees stays where it is
         mean, best = alike[:, :PLANES], alike[:, PLANES : 2 * PLANES]
         logits = logits + 8.0 * (self.gain[0] * mean + self.gain[1] * best)
-        offsets = _offsets(depth.device)
-        logits = logits - 0.5 * (offsets / SPREAD).square()[:, None, None]
-        chance = logits.softmax(1)
-        moved = (chance * offsets[:, None, None]).sum(1, keepdim=True)
-        spread = (chance * (offsets[:, None, None] - moved).square()).sum(1, keepdim=True)
+        # where nothing is seen at any depth, the depth stays what it is
+        offsets = _offsets(depth.device)[:, None, None]
+        chance = (logits - 0.5 * (offsets / SPREAD).square()).softmax(1)
+        moved = (chance * offsets).sum(1, keepdim=True)
+        spread = (chance * (offsets - moved).square()).sum(1, keepdim=True)
         coarse = torch.cat([moved, (spread + 1e-4).log() / 4], dim=1)  # (N, 2, h, w)
         x = enlarge(self.narrow(functional.relu(x)), 2) + self.lateral(quarter)
         coarse = enlarge(coarse, 2)
@@ -118,10 +133,7 @@ class PlaneSweep(nn.Module):
         log_depth: Tensor,
         cells: Tensor,
         around: Tensor,
-        pose: Tensor,
-        valid: Tensor | None,
-        shape: GridShape,
-        steps: tuple[int, ...],
+        views: _Views,
     ) -> Tensor:
         """Likeness of N frames' cells to other frames, at other depths: (N, 2 PLANES + 2, h, w).
 
@@ -129,7 +141,6 @@ class PlaneSweep(nn.Module):
         share of all that shows any; how much an image moves with the depth.
         """
         height, width = log_depth.shape[-2:]
-        views = _Views(pose, valid, shape, steps)
         base = log_depth.flatten(1)  # (N, P)
         rays = cell_rays(views.tangents, (height, width))  # (N, P, 3)
         few = (rays * base[..., None].exp()).unflatten(1, (height, width))
@@ -148,9 +159,10 @@ class PlaneSweep(nn.Module):
                 around[chosen], place.unflatten(1, (PLANES, -1)), align_corners=False
             )  # (N, D, K, P)
             likeness.append((found * sought).sum(1) / SHARPNESS)
-        alike, count = torch.stack(likeness), torch.stack(shown)
+        count = torch.stack(shown)
+        alike = torch.where(count > 0, torch.stack(likeness), 0.0)  # a pose that is no number: 0
         number = count.sum(0)
-        mean = (alike * count).sum(0) / number.clamp(min=1)
+        mean = alike.sum(0) / number.clamp(min=1)
         best = torch.where(number > 0, torch.where(count > 0, alike, -1.0).amax(0), 0.0)
         share = (number > 0).float().mean(1, keepdim=True)
         moves = moves[:, None, None].expand_as(share)
@@ -211,7 +223,7 @@ class _Views:
         move = (further - place).norm(dim=-1).clamp(max=ENOUGH) / ENOUGH
         score = (inside * (UNMOVED + move)).mean(1).view_as(self.there)
         move = (inside * move).mean(1).view_as(self.there)
-        score = torch.where(self.there, score, -1.0)
+        score = torch.where(self.there & score.isfinite(), score, -1.0)
         order = score.topk(self.count, dim=1).indices
         weight = self.there.gather(1, order).float()
         most = torch.where(self.there, move, 0.0).amax(1)

@@ -14,7 +14,6 @@ from vggt4d_ros.model.beside import Beside
 from vggt4d_ros.model.branches import Branches, Taps
 from vggt4d_ros.model.camera_head import CameraHead
 from vggt4d_ros.model.config import ModelConfig
-from vggt4d_ros.model.correction import correct
 from vggt4d_ros.model.dpt_head import DptHead, activate_depth, activate_points, in_chunks
 from vggt4d_ros.model.encoder import Encoded
 from vggt4d_ros.model.grid import (
@@ -215,7 +214,6 @@ class VGGT4D(Branches):
         steps: tuple[int, ...],
         points: bool,
         queries: Tensor | None = None,
-        corrected: tuple[int, ...] | None = None,
         held: tuple[int, ...] | None = None,
         compared: tuple[Tensor, ...] | None = None,
         motion_of: str = "all",
@@ -224,7 +222,6 @@ class VGGT4D(Branches):
     ) -> ModelOutput:
         """Camera, dense and motion heads; ``steps`` as ``dense_steps`` of ``forward``.
 
-        ``corrected`` are those of them whose depth and poses are made to fit each other; None: all.
         ``held`` are the steps, rising, whose skip maps are in ``encoded``; None: all, else
         ``compared`` are the maps at 1/4 and 1/8 of all frames if pairs are compared.
         ``motion_of``: all, flow or none, as for ``Predictor.predict``. ``known_view`` as for
@@ -256,8 +253,7 @@ class VGGT4D(Branches):
             own = steps if held is None else tuple(held.index(step) for step in steps)
             skips = tuple(select_steps(skip, here, own) for skip in encoded.skips)
             output = ModelOutput(poses, None, None, None, None, None, pairs)
-            again = steps if corrected is None else corrected
-            output = self._decode_dense(output, fused, skips, shape, valid, steps, points, again)
+            output = self._decode_dense(output, fused, skips, shape, valid, steps, points)
             return output, fused[-1]
 
         if beside is None or not moving:
@@ -296,23 +292,22 @@ class VGGT4D(Branches):
         valid: Tensor | None,
         steps: tuple[int, ...],
         points: bool,
-        corrected: tuple[int, ...],
     ) -> ModelOutput:
-        """Adds depth and points of the dense frames, and poses that see this depth."""
+        """Adds depth and points of the dense frames."""
         pairs = output.pairs
         cues = None if pairs is None else select_steps(pairs.cues.flatten(0, 1), shape, steps)
         raw_depth, raw_points = self.predict_dense(fused, skips, shape, points, cues)
         lead = (shape.batch, len(steps), shape.views)
         if raw_depth is not None:
-            depth, conf = (x.unflatten(0, lead) for x in activate_depth(raw_depth))
+            found = activate_depth(raw_depth)
+            if pairs is not None and "sweep" in self.dense_head:
+                there = None if valid is None else valid.flatten(1)
+                found = self.dense_head["sweep"](
+                    *found, skips[1], pairs.fine, pairs.pose, there, shape, steps
+                )
+            depth, conf = (x.unflatten(0, lead) for x in found)
             output = output._replace(depth=depth, depth_conf=conf)
         if raw_points is not None:
             world, world_conf = (x.unflatten(0, lead) for x in activate_points(raw_points))
             output = output._replace(world_points=world, world_points_conf=world_conf)
-        if output.depth is None or pairs is None or not corrected:
-            return output
-        within = shape._replace(steps=len(steps))
-        own = tuple(steps.index(step) for step in corrected)
-        quarter = select_steps(skips[1], within, own)
-        heads = self.pair_head, self.dense_head
-        return correct(output, *heads, quarter, shape, valid, (own, corrected))
+        return output
