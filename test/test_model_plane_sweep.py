@@ -12,6 +12,7 @@ torch = pytest.importorskip("torch")
 
 from model_cases import grid_images, lively, small_compact, small_full  # noqa: E402
 
+from vggt4d_ros.model import pair_head  # noqa: E402
 from vggt4d_ros.model.camera_head import matrix_to_quaternion  # noqa: E402
 from vggt4d_ros.model.config import ModelConfig  # noqa: E402
 from vggt4d_ros.model.grid import GridShape  # noqa: E402
@@ -57,7 +58,8 @@ def compared(
     sweep = PlaneSweep(SKIP)
     fine = wall(poses)
     depth = torch.full((len(poses), ROWS, COLUMNS), log_depth)
-    views = _Views(poses[None], valid, shape, tuple(range(shape.steps)))
+    placed = torch.ones(1, len(poses), dtype=torch.bool) if valid is None else valid
+    views = _Views(poses[None], placed, shape, tuple(range(shape.steps)))
     return sweep.compare(depth, fine.cells, fine.around, views)
 
 
@@ -88,6 +90,7 @@ def test_frames_that_are_missing_do_not_count() -> None:
     few = compared(poses[:2], shape_of(2), 0.5)
 
     torch.testing.assert_close(alone[:2], few)
+    assert not alone[2].any()  # nor is what is in the wrong place compared with others
     assert not torch.allclose(alone[:2], compared(poses, shape_of(3), 0.5)[:2], atol=1e-3)
 
 
@@ -102,7 +105,7 @@ def test_a_pose_that_is_no_number_spoils_no_other_frame() -> None:
     broken = poses.clone()
     broken[2] = torch.nan
     fine = wall(poses)
-    views = _Views(broken[None], None, shape_of(3), (0,))
+    views = _Views(broken[None], torch.ones(1, 3, dtype=torch.bool), shape_of(3), (0,))
 
     alike = PlaneSweep(SKIP).compare(
         torch.full((3, ROWS, COLUMNS), 0.5), fine.cells, fine.around, views
@@ -116,7 +119,7 @@ def test_frames_that_look_elsewhere_are_not_among_the_nearest() -> None:
     behind = [pose((0.2, 0.0, 0.0), math.pi), pose((0.0, 0.0, 0.0), 1.5)]
     poses = torch.stack([behind[0], *beside, behind[1]])[None]
     shape = shape_of(poses.shape[1])
-    views = _Views(poses, None, shape, (0,))
+    views = _Views(poses, torch.ones(poses.shape[:2], dtype=torch.bool), shape, (0,))
     rays = cell_rays(views.tangents, (ROWS, COLUMNS))
 
     rows, weight, moves = views.nearest(DEPTH * rays)
@@ -131,7 +134,8 @@ def test_frames_that_look_elsewhere_are_not_among_the_nearest() -> None:
 def test_the_farther_camera_tells_more_than_one_in_the_same_place() -> None:
     same = [pose((0.0, 0.0, 0.0))] * (SOURCES + 1)
     poses = torch.stack([*same, pose((0.3, 0.0, 0.0))])[None]
-    views = _Views(poses, None, shape_of(SOURCES + 2), (0,))
+    placed = torch.ones(poses.shape[:2], dtype=torch.bool)
+    views = _Views(poses, placed, shape_of(SOURCES + 2), (0,))
 
     rows, _, _ = views.nearest(DEPTH * cell_rays(views.tangents, (ROWS, COLUMNS)))
 
@@ -155,7 +159,10 @@ def test_untrained_it_changes_nothing_much() -> None:
     torch.testing.assert_close(found.depth_conf, plain.depth_conf, rtol=0.05, atol=0.05)
 
 
-def test_it_learns_from_the_depth_and_holds_no_gradient_of_poses() -> None:
+def test_it_learns_from_the_depth_and_holds_no_gradient_of_poses(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(pair_head, "LEAST_AGREED", -1.0)  # what is random does not agree
     model = lively(small_full())
     sweep = model.dense_head["sweep"]
     learning = [value for value in sweep.parameters() if value is not sweep.out.bias]
@@ -179,7 +186,8 @@ def test_wrong_depth_of_a_wall_is_mended_by_training() -> None:
     for step in range(150):
         off = 0.8 * math.sin(2.4 * step)  # another start every time
         depth = torch.full((2, 8 * ROWS, 8 * COLUMNS), DEPTH * math.exp(off))
-        better, _ = sweep(depth, 2 * depth, skip, fine, poses[None], None, shape, (0,))
+        placed = torch.ones(1, 2, dtype=torch.bool)
+        better, _ = sweep(depth, 2 * depth, skip, fine, poses[None], placed, shape, (0,))
         error = (better.log() - math.log(DEPTH)).abs().mean()
         optimizer.zero_grad()
         error.backward()
@@ -187,6 +195,21 @@ def test_wrong_depth_of_a_wall_is_mended_by_training() -> None:
         errors.append(float(error.detach()))
 
     assert sum(errors[-20:]) < 0.3 * 20 * 0.5  # the start is off by 0.5 in the mean
+
+
+def test_frames_that_agree_on_no_motion_are_not_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = lively(small_full()).eval()
+    images = grid_images(model, 1, 3)
+    seen = []
+    for least in (2.0, -1.0):
+        monkeypatch.setattr(pair_head, "LEAST_AGREED", least)
+        with torch.no_grad():
+            output = model(images)
+        seen.append((output.pairs.placed[0].tolist(), output.depth))
+
+    assert seen[0][0] == [True, False, False]  # the reference is where it is
+    assert seen[1][0] == [True, True, True]
+    assert not torch.allclose(seen[0][1], seen[1][1])
 
 
 def test_it_needs_the_maps_of_fine_matches() -> None:

@@ -47,8 +47,9 @@ def test_bf16_heads_are_near_float32_and_leave_poses_alone(config: object) -> No
     for slot, frame in coarse.frames.items():
         error = np.abs(frame.depth / exact.frames[slot].depth - 1)
         # depth that is swept goes through more such layers
-        assert 0 < np.median(error) < (0.02 if config == small_full() else 0.005)
-        assert error.max() < 0.06
+        most = (0.02, 0.2) if config == small_full() else (0.005, 0.06)
+        assert 0 < np.median(error) < most[0]
+        assert error.max() < most[1]
         assert frame.points is not None
         assert np.isfinite(frame.points).all()
 

@@ -163,6 +163,7 @@ def test_every_kind_of_pair_has_its_part_in_the_loss(rig: Targets) -> None:
         field_of_view=torch.ones(count, frames, 2),
         fine=None,
         closer=None,
+        placed=torch.ones(count, frames, dtype=torch.bool),
     )
 
     pair_loss(pairs, rig).backward()

@@ -39,6 +39,9 @@ from vggt4d_ros.model.two_view import Motion
 
 WIDTH = 64  # channels of the features that are compared
 CUES = 3  # inverse depth by parallax, parallax, certainty of the match
+# share of a frame's cells whose matches agree with its motion, from which on the pose is taken for
+# right: on renderings 92 of 100 poses within 2 degrees are above, 90 of 100 off by over 8 below
+LEAST_AGREED = 0.1
 STATS = 4 + 6 + 14  # of a fitted motion: quality, curvature, both poses
 
 
@@ -142,8 +145,20 @@ class PairHead(nn.Module):
         motion = fit_pairs(found, sure, log_depth.detach(), sight, target_sight, known, size, yaws)
         better = self._blend(pose, motion, first)
         cues = depth_cues(found, sure, back, back_sure, better.detach(), first, second, size)
+        agreed = (motion.inliers * sure.mean(1)).unflatten(0, frames)
+        placed = first | (known & (agreed > LEAST_AGREED))
         return PairOutput(
-            better, logits, log_depth, cues, partner, features, unseen, own_view, fine, matches
+            better,
+            logits,
+            log_depth,
+            cues,
+            partner,
+            features,
+            unseen,
+            own_view,
+            fine,
+            matches,
+            placed,
         )
 
     def _look_closer(

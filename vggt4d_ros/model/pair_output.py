@@ -24,3 +24,4 @@ class PairOutput(NamedTuple):
     field_of_view: Tensor  # (B, S, 2) vertical, horizontal, radians, as the network sees them
     fine: FineMaps | None  # of all B*S frames
     closer: tuple[FineMatches, FineMatches] | None  # of B*S pairs as ``logits``, B as ``partner``
+    placed: Tensor  # (B, S) bool: so many matches agree that the pose can be built upon

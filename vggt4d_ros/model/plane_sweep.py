@@ -69,7 +69,7 @@ class PlaneSweep(nn.Module):
         quarter: Tensor,
         fine: FineMaps,
         pose: Tensor,
-        valid: Tensor | None,
+        placed: Tensor,
         shape: GridShape,
         steps: tuple[int, ...],
     ) -> tuple[Tensor, Tensor]:
@@ -81,14 +81,14 @@ class PlaneSweep(nn.Module):
             quarter: (N, K, H/4, W/4) the encoder's maps of these frames.
             fine: what all B*S frames are compared by.
             pose: (B, S, 9) pose encodings; no path for gradients.
-            valid: (B, S) bool, None where all are there.
+            placed: (B, S) bool, frames whose poses are right; others are compared with none.
             shape: of the grid.
             steps: the dense ones, rising.
 
         Returns:
             Depth (N, H, W) and confidence (N, H, W).
         """
-        views = _Views(pose.detach(), valid, shape, steps)
+        views = _Views(pose.detach(), placed, shape, steps)
         cells = select_steps(fine.cells, shape, steps)
         for _ in range(ROUNDS):
             depth, confidence = self._once(depth, confidence, quarter, cells, fine.around, views)
@@ -178,14 +178,13 @@ class _Views:
     """Cameras of all frames as those of the N dense ones see them."""
 
     def __init__(
-        self, pose: Tensor, valid: Tensor | None, shape: GridShape, steps: tuple[int, ...]
+        self, pose: Tensor, placed: Tensor, shape: GridShape, steps: tuple[int, ...]
     ) -> None:
         frames = pose.shape[1]
         tangents = tangents_of(pose[..., 7:9])  # (B, S, 2)
         rotation = quaternion_to_matrix(functional.normalize(pose[..., 3:7], dim=-1, eps=1e-3))
         self.tangents = select_steps(tangents.flatten(0, 1), shape, steps)
         dense = shape.views * len(steps)
-        count = shape.batch * dense
         own = select_steps(rotation.flatten(0, 1), shape, steps).unflatten(0, (-1, dense))
         shift = select_steps(pose[..., :3].flatten(0, 1), shape, steps).unflatten(0, (-1, dense))
         between = rotation[:, None] @ own.transpose(-1, -2)[:, :, None]  # (B, DV, S, 3, 3)
@@ -196,9 +195,7 @@ class _Views:
         # a frame is no source for itself
         at = torch.arange(shape.batch * frames, device=pose.device)
         itself = select_steps(at, shape, steps) - self.first
-        there = torch.ones_like(self.first)[:, None].expand(count, frames).bool()
-        if valid is not None:
-            there = valid.repeat_interleave(dense, dim=0)
+        there = placed.repeat_interleave(dense, dim=0) & placed.flatten()[itself + self.first, None]
         self.there = there & (torch.arange(frames, device=pose.device) != itself[:, None])
         self.count = min(SOURCES, frames - 1)
 

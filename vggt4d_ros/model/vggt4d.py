@@ -253,7 +253,7 @@ class VGGT4D(Branches):
             own = steps if held is None else tuple(held.index(step) for step in steps)
             skips = tuple(select_steps(skip, here, own) for skip in encoded.skips)
             output = ModelOutput(poses, None, None, None, None, None, pairs)
-            output = self._decode_dense(output, fused, skips, shape, valid, steps, points)
+            output = self._decode_dense(output, fused, skips, shape, steps, points)
             return output, fused[-1]
 
         if beside is None or not moving:
@@ -289,7 +289,6 @@ class VGGT4D(Branches):
         fused: list[Tensor],
         skips: tuple[Tensor, ...],
         shape: GridShape,
-        valid: Tensor | None,
         steps: tuple[int, ...],
         points: bool,
     ) -> ModelOutput:
@@ -301,9 +300,8 @@ class VGGT4D(Branches):
         if raw_depth is not None:
             found = activate_depth(raw_depth)
             if pairs is not None and "sweep" in self.dense_head:
-                there = None if valid is None else valid.flatten(1)
                 found = self.dense_head["sweep"](
-                    *found, skips[1], pairs.fine, pairs.pose, there, shape, steps
+                    *found, skips[1], pairs.fine, pairs.pose, pairs.placed, shape, steps
                 )
             depth, conf = (x.unflatten(0, lead) for x in found)
             output = output._replace(depth=depth, depth_conf=conf)
