@@ -16,12 +16,8 @@ from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 C = TypeVar("C")
 
-LATER = (
-    "pairs",
-    "mutual",
-    "fine_matches",
-    "sweep",
-)  # keys that older checkpoints lack: they are without
+# keys that older checkpoints lack: they are without
+LATER = ("pairs", "mutual", "fine_matches", "sweep")
 _CHOICES = {
     "encoder.kind": ("dinov2", "conv", "stem"),
     "cross_view_scope": ("window", "step"),

@@ -90,25 +90,26 @@ class PlaneSweep(nn.Module):
         """
         views = _Views(pose.detach(), placed, shape, steps)
         cells = select_steps(fine.cells, shape, steps)
+        looks = torch.cat([cells / SHARPNESS**0.5, self.context(quarter).float()], dim=1)
+        lateral = self.lateral(quarter)
         for _ in range(ROUNDS):
-            depth, confidence = self._once(depth, confidence, quarter, cells, fine.around, views)
+            middle = functional.avg_pool2d(depth.detach().log()[:, None], 8)  # (N, 1, h, w)
+            alike = self.compare(middle[:, 0], cells, fine.around, views)
+            depth, confidence = self._once(depth, confidence, middle, alike, looks, lateral)
         return depth, confidence
 
     def _once(
         self,
         depth: Tensor,
         confidence: Tensor,
-        quarter: Tensor,
-        cells: Tensor,
-        around: Tensor,
-        views: _Views,
+        middle: Tensor,
+        alike: Tensor,
+        looks: Tensor,
+        lateral: Tensor,
     ) -> tuple[Tensor, Tensor]:
-        log_depth, log_conf = depth.detach().log(), confidence.detach().log()
-        middle = functional.avg_pool2d(log_depth[:, None], 8)  # (N, 1, h, w)
-        alike = self.compare(middle[:, 0], cells, around, views)
-        level = log_depth.mean((1, 2), keepdim=True)[:, None]
-        sure = functional.avg_pool2d(log_conf[:, None], 8)
-        seen = [alike, cells / SHARPNESS**0.5, self.context(quarter).float(), middle - level, sure]
+        level = depth.detach().log().mean((1, 2), keepdim=True)[:, None]
+        sure = functional.avg_pool2d(confidence.detach().log()[:, None], 8)
+        seen = [alike, looks, middle - level, sure]
         x = self.refine(self.mix(torch.cat(seen, dim=1)))
         x = self.merge(x + enlarge(self.wide(self.down(x)), 2))
         logits = self.planes(functional.relu(x)).float()
@@ -120,7 +121,7 @@ class PlaneSweep(nn.Module):
         moved = (chance * offsets).sum(1, keepdim=True)
         spread = (chance * (offsets - moved).square()).sum(1, keepdim=True)
         coarse = torch.cat([moved, (spread + 1e-4).log() / 4], dim=1)  # (N, 2, h, w)
-        x = enlarge(self.narrow(functional.relu(x)), 2) + self.lateral(quarter)
+        x = enlarge(self.narrow(functional.relu(x)), 2) + lateral
         coarse = enlarge(coarse, 2)
         x = torch.cat([functional.relu(self.sharpen(x)).float(), coarse], dim=1)
         change, surer = self.out(x).float().split(1, dim=1)
