@@ -59,8 +59,11 @@ def small_compact(**changes: object) -> ModelConfig:
 
 def small_full(**changes: object) -> ModelConfig:
     """``small_compact`` with all that the compact network compares frames by."""
-    options = {"pairs": True, "mutual": True, "fine_matches": True, "sweep": True}
-    return small_compact(**options, **changes)
+    options = dict.fromkeys(("pairs", "mutual", "fine_matches", "sharp_matches", "sweep"), True)
+    config = small_compact(**options, **changes)
+    if config.motion is None:
+        return config
+    return replace(config, motion=replace(config.motion, choice=True, wide_mask=True))
 
 
 def lively(config: ModelConfig, seed: int = 0) -> VGGT4D:

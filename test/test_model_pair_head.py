@@ -15,7 +15,7 @@ from torch.nn import functional
 sys.path.insert(0, str(Path(__file__).parent))
 from model_cases import grid_images, lively, small_compact, small_full  # noqa: E402
 
-from vggt4d_ros.model.config import ModelConfig, compact, tiny  # noqa: E402
+from vggt4d_ros.model.config import ModelConfig, MotionConfig, compact, tiny  # noqa: E402
 from vggt4d_ros.model.correlation import found_back  # noqa: E402
 from vggt4d_ros.model.dynamic_mask import fitted_flow, rigid_flow  # noqa: E402
 from vggt4d_ros.model.model_output import ModelOutput  # noqa: E402
@@ -95,9 +95,13 @@ def test_fewer_dense_steps_change_nothing_of_those_that_stay(model: VGGT4D) -> N
 def test_windows_of_a_batch_do_not_see_one_another(model: VGGT4D) -> None:
     images = grid_images(model, 1, 2, batch=2)
 
+    other = torch.cat([images[:1].flip(-1), images[1:]])
+
     both, alone = run(model, images), run(model, images[1:])
 
-    torch.testing.assert_close(both.pose_enc[-1][1:], alone.pose_enc[-1], atol=1e-4, rtol=1e-4)
+    # matches of random weights agree on nothing: fits of them enlarge the rounding of batches
+    torch.testing.assert_close(both.pose_enc[-1][1:], alone.pose_enc[-1], atol=2e-3, rtol=2e-2)
+    torch.testing.assert_close(both.pose_enc[-1][1:], run(model, other).pose_enc[-1][1:])
 
 
 @pytest.mark.parametrize("mutual", [False, True])
@@ -150,11 +154,31 @@ def test_flow_of_the_fitted_motion_is_that_of_the_static_scene() -> None:
     moving[:, 3:7, 5:10] = True
     flow = torch.where(moving[:, None], true + 3.0, true)
 
-    found = fitted_flow(flow, torch.ones_like(depth), depth, source, target)
+    found, rest = fitted_flow(flow, torch.ones_like(depth), depth, source, target)
 
     error = (found - true).norm(dim=1)
     assert error.median() < 0.05
     assert (flow - found).norm(dim=1)[moving].median() > 3.0
+    # of a motion across the epipolar lines something is left whatever the depth
+    assert rest[:, 2][moving].median() > 1.0
+    assert rest[:, 2][~moving].median() < 0.05
+
+
+def test_what_another_depth_explains_is_no_motion() -> None:
+    depth = torch.full((1, 12, 16), 2.0)
+    source = torch.tensor([[0.0, 0, 0, 0, 0, 0, 1, 0.9, 1.1]])
+    target = source.clone()
+    target[:, :3] = torch.tensor([0.3, 0.0, 0.0])  # sideways: a nearer point moves along u
+    near = depth.clone()
+    near[:, 4:8, 6:10] = 1.4
+    wrong = near != depth
+    flow = rigid_flow(near, source, target)
+
+    found, rest = fitted_flow(flow, torch.ones_like(depth), depth, source, target)
+
+    plain = (flow - found).norm(dim=1)[wrong].median()
+    assert plain > 0.5  # cells
+    assert rest[:, 2][wrong].median() < 0.5 * plain
 
 
 def test_turns_add_up_to_the_quaternion_they_are_made_of() -> None:
@@ -167,9 +191,14 @@ def test_turns_add_up_to_the_quaternion_they_are_made_of() -> None:
 
 def test_older_configurations_have_no_pairs() -> None:
     values = compact().to_dict()
-    del values["pairs"], values["mutual"], values["fine_matches"], values["sweep"]
+    for name in ("pairs", "mutual", "fine_matches", "sharp_matches", "sweep"):
+        del values[name]
+    del values["motion"]["choice"], values["motion"]["wide_mask"]
 
-    assert ModelConfig.from_dict(values).pairs is False
+    older = ModelConfig.from_dict(values)
+
+    assert older.pairs is False
+    assert older.motion == MotionConfig()
 
 
 def test_older_configurations_with_pairs_match_one_way() -> None:
@@ -187,6 +216,13 @@ def test_older_configurations_with_pairs_match_one_way() -> None:
 def test_options_of_matches_need_pairs(option: str) -> None:
     with pytest.raises(ValueError, match="matches need pairs"):
         small_compact(**{option: True})
+
+
+def test_options_that_need_others_say_so() -> None:
+    with pytest.raises(ValueError, match="sharp matches need fine matches"):
+        small_compact(pairs=True, mutual=True, sharp_matches=True)
+    with pytest.raises(ValueError, match="a wide mask needs pairs"):
+        small_compact(motion=MotionConfig(wide_mask=True))
 
 
 def test_a_match_counts_only_where_it_leads_back() -> None:

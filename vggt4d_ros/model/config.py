@@ -17,7 +17,7 @@ from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 C = TypeVar("C")
 
 # keys that older checkpoints lack: they are without
-LATER = ("pairs", "mutual", "fine_matches", "sweep")
+LATER = ("pairs", "mutual", "fine_matches", "sweep", "sharp_matches", "choice", "wide_mask")
 _CHOICES = {
     "encoder.kind": ("dinov2", "conv", "stem"),
     "cross_view_scope": ("window", "step"),
@@ -75,6 +75,8 @@ class MotionConfig:
     refinements: int = 2  # at 1/4 resolution; one more at 1/8
     dynamic: bool = True
     tracks: bool = True
+    choice: bool = False  # flow chosen between motions found nearby; see flow_choice
+    wide_mask: bool = False  # a mask by more than its surroundings; pairs only; see dynamic_mask
 
 
 @dataclass(frozen=True)
@@ -107,6 +109,7 @@ class ModelConfig:
     pairs: bool = False  # compare frames by geometry, see pair_head; needs the stem encoder
     mutual: bool = False  # pairs, with matches that lead back; see pair_head
     fine_matches: bool = False  # pairs, with places corrected on finer maps; see pair_refine
+    sharp_matches: bool = False  # fine matches, corrected once more; see pair_sharpen
     sweep: bool = False  # fine matches, with depth corrected by parallax; see plane_sweep
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
     camera: CameraConfig = field(default_factory=CameraConfig)
@@ -143,6 +146,10 @@ class ModelConfig:
             raise ValueError("fine matches need pairs")
         if self.sweep and not self.fine_matches:
             raise ValueError("a sweep needs the maps of fine matches")
+        if self.sharp_matches and not self.fine_matches:
+            raise ValueError("sharp matches need fine matches")
+        if self.motion is not None and self.motion.wide_mask and not self.pairs:
+            raise ValueError("a wide mask needs pairs")
         if self.encoder.kind == "stem" and self.patch_size != 16:
             raise ValueError(f"the stem encoder has patch size 16, got {self.patch_size}")
 
@@ -209,11 +216,12 @@ def compact() -> ModelConfig:
         pairs=True,
         mutual=True,
         fine_matches=True,
+        sharp_matches=True,
         sweep=True,
         encoder=EncoderConfig("stem", depth=3, num_heads=5, name="stem"),
         camera=CameraConfig(trunk_depth=1, num_heads=5, iterations=4, mlp_ratio=2.0),
         dense=DenseConfig("pyramid", features=64, out_channels=(32, 48, 64)),
-        motion=MotionConfig(),
+        motion=MotionConfig(choice=True, wide_mask=True),
     )
 
 

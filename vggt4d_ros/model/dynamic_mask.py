@@ -12,16 +12,17 @@ from vggt4d_ros.model.camera_head import quaternion_to_matrix
 from vggt4d_ros.model.config import ModelConfig
 from vggt4d_ros.model.correlation import cell_grid, enlarge
 from vggt4d_ros.model.layers import LayerNorm
-from vggt4d_ros.model.two_view import fit_motion
+from vggt4d_ros.model.two_view import POINT_WIDTHS, compare, fit_motion
 
 CUES = 6  # a direction: flow, what of it the camera's motion does not explain, its length, logit
+MORE_CUES = 4  # of a wide mask: what no depth explains either, its length, how depth moves a cell
 LIMIT = 8.0  # cells; a larger residual says no more
 
 
 def fitted_flow(
     flow: Tensor, weight: Tensor, depth: Tensor, pose: Tensor, target: Tensor
-) -> Tensor:
-    """Flow (N, 2, h, w) in cells of static points, by the camera motion that most of it agrees on.
+) -> tuple[Tensor, Tensor]:
+    """Flow of static points, by the camera motion that most of it agrees on.
 
     Args:
         flow: (N, 2, h, w) cells.
@@ -29,6 +30,10 @@ def fitted_flow(
         depth: (N, h, w) of the source frame.
         pose: (N, 9) pose encodings of the source frame; only the field of view is used.
         target: (N, 9) of the target frame, likewise.
+
+    Returns:
+        Flow (N, 2, h, w) in cells; and (N, 4, h, w): the part of the rest that no other depth
+        explains, cells, its length, and the logarithm of how far a cell moves with its depth.
     """
     height, width = depth.shape[-2:]
     cells = cell_grid(height, width, depth.device)
@@ -44,9 +49,21 @@ def fitted_flow(
     start = torch.eye(3, device=depth.device, dtype=depth.dtype).expand(len(flow), 3, 3)
     points = points.transpose(1, 2)
     motion = fit_motion(points, at.transpose(1, 2), weight.flatten(1), start)
-    moved = (points @ motion.rotation.transpose(1, 2) + motion.shift[:, None]).transpose(1, 2)
-    place = (moved[:, :2] / moved[:, 2:].clamp(min=1e-2)).unflatten(2, (height, width))
-    return place / target_half + middle - cells
+    seen = compare(
+        points.transpose(1, 2),
+        at,
+        weight.flatten(1),
+        motion.rotation,
+        motion.shift,
+        POINT_WIDTHS[-1],
+    )
+    place, off, slope = (
+        x.unflatten(2, (height, width)) / target_half for x in (seen.place, seen.error, seen.slope)
+    )
+    off = -off.nan_to_num(0.0, LIMIT, -LIMIT).clamp(-LIMIT, LIMIT)
+    moves = slope.nan_to_num(0.0).square().sum(1, keepdim=True).clamp(1e-4, 1e4).log() / 4
+    rest = torch.cat([off, _length(off), moves], dim=1)
+    return place + middle - cells, rest
 
 
 def rigid_flow(depth: Tensor, pose: Tensor, target_pose: Tensor) -> Tensor:
@@ -117,8 +134,9 @@ def motion_cues(
     pose: Tensor,
     target_pose: Tensor,
     fitted: bool = False,
+    wide: bool = False,
 ) -> Tensor:
-    """What one direction of flow says about motion, (N, CUES, h, w).
+    """What one direction of flow says about motion, (N, CUES, h, w); MORE_CUES more if wide.
 
     Args:
         flow: (N, 2, h, w) cells.
@@ -127,12 +145,22 @@ def motion_cues(
         pose: (N, 9) of the source frame.
         target_pose: (N, 9) of the target frame.
         fitted: the camera's motion is what most of the flow agrees on, not that of the poses.
+        wide: of a fitted motion, also what no other depth explains.
     """
+    more = []
     if fitted:
-        own = fitted_flow(flow.detach(), logits[:, 0].detach().sigmoid(), depth, pose, target_pose)
+        own, rest = fitted_flow(
+            flow.detach(), logits[:, 0].detach().sigmoid(), depth, pose, target_pose
+        )
+        more = [rest] if wide else []
     else:
         own = rigid_flow(depth, pose, target_pose)
     residual = (flow - own).nan_to_num(0.0, LIMIT, -LIMIT)
     residual = residual.clamp(-LIMIT, LIMIT)
-    length = residual.square().sum(1, keepdim=True).add(1e-6).sqrt()
-    return torch.cat([flow.clamp(-LIMIT, LIMIT), residual, length, logits], dim=1).detach()
+    cues = [flow.clamp(-LIMIT, LIMIT), residual, _length(residual), logits, *more]
+    return torch.cat(cues, dim=1).detach()
+
+
+def _length(vectors: Tensor) -> Tensor:
+    """Length (N, 1, h, w) of (N, 2, h, w)."""
+    return vectors.square().sum(1, keepdim=True).add(1e-6).sqrt()

@@ -19,6 +19,7 @@ from vggt4d_ros.model.correlation import (
     warp,
 )
 from vggt4d_ros.model.encoder import ResidualConv
+from vggt4d_ros.model.flow_choice import FlowChoice
 from vggt4d_ros.model.layers import LayerNorm
 
 # The motion heads think in maps of 16 cells a patch: the quarter map has 4 cells a patch side.
@@ -139,6 +140,7 @@ class FlowHead(nn.Module):
         self.closeness = nn.Parameter(torch.tensor(0.5))
         self.eighth = Refinement(options.feature_dim, options.hidden_dim, options.radius)
         self.quarter = Refinement(options.feature_dim, options.hidden_dim, options.radius - 1)
+        self.choice = FlowChoice(options.feature_dim) if options.choice else None
         self.weights = nn.Conv2d(options.hidden_dim, 9 * 16, 1)
         self.surety = nn.Parameter(torch.tensor([1.0, -0.5]))
 
@@ -150,7 +152,12 @@ class FlowHead(nn.Module):
         flow, logits = 2 * enlarge(flow, 2), enlarge(logits, 2)
         flow, logits, _ = self.eighth(source.eighth, target.eighth, flow, logits)
         stages.append(flow)
-        flow, logits = 2 * enlarge(flow, 2), enlarge(logits, 2)
+        if self.choice is None:
+            flow, logits = 2 * enlarge(flow, 2), enlarge(logits, 2)
+        else:
+            maps = (source.eighth, source.quarter), (target.eighth, target.quarter)
+            flow, logits = self.choice(*maps, flow, logits)
+            stages.append(flow)
         hidden = flow
         for _ in range(self.repeats):
             flow, logits, hidden = self.quarter(source.quarter, target.quarter, flow, logits)

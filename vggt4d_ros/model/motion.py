@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from vggt4d_ros.model.config import ModelConfig
-from vggt4d_ros.model.dynamic_mask import CUES, DynamicMaskHead, motion_cues
+from vggt4d_ros.model.dynamic_mask import CUES, MORE_CUES, DynamicMaskHead, motion_cues
 from vggt4d_ros.model.flow import (
     CELLS,
     DetailStem,
@@ -25,6 +25,7 @@ from vggt4d_ros.model.flow import (
 )
 from vggt4d_ros.model.grid import GridShape, select_steps
 from vggt4d_ros.model.tracks import TrackHead
+from vggt4d_ros.model.wide_mask import WideMaskHead
 
 
 class FlowField(NamedTuple):
@@ -63,6 +64,7 @@ class MotionInput(NamedTuple):
     pose: Tensor  # (B, T, V, 9)
     depth: Tensor | None  # (B, D, V, H, W)
     queries: Tensor | None  # (B, N, 4)
+    skips: tuple[Tensor, ...]  # the encoder's maps of the dense frames, the first at 1/2
 
 
 class MotionHead(nn.Module):
@@ -78,7 +80,9 @@ class MotionHead(nn.Module):
         channels = config.encoder.channels if stem else DetailStem.channels
         self.features = FeatureExtractor(config, channels)
         self.flow = FlowHead(config)
-        self.dynamic = DynamicMaskHead(config) if config.motion.dynamic else None
+        self.wide = config.motion.wide_mask
+        mask = WideMaskHead if self.wide else DynamicMaskHead
+        self.dynamic = mask(config) if config.motion.dynamic else None
         self.tracks = TrackHead(config) if config.motion.tracks else None
 
     def match(
@@ -150,8 +154,10 @@ class MotionHead(nn.Module):
         if self.dynamic is not None and not newest_flow:
             within = shape._replace(steps=len(used))
             quarter = select_steps(features.quarter, within, tuple(used.index(s) for s in steps))
-            cues = self._cues(estimate, seen, shape, valid, steps, (ahead, behind))
-            logits = self.dynamic(seen.fused, quarter, cues)[:, None]
+            depth = self._small_depth(seen, shape, len(steps))
+            cues = self._cues(estimate, seen, depth, shape, valid, steps, (ahead, behind))
+            more = (depth.flatten(0, 2), seen.skips[0]) if self.wide else ()
+            logits = self.dynamic(seen.fused, quarter, cues, *more)[:, None]
             dynamic = self._resize(logits)[:, 0].unflatten(0, (shape.batch, -1, shape.views))
         tracks = track_logits = None
         if seen.queries is not None and self.tracks is not None:
@@ -188,26 +194,31 @@ class MotionHead(nn.Module):
         flow = own(self._resize(estimate.fine), pixels)
         return FlowField(steps, flow, own(self._resize(estimate.logits), 1.0)[..., 0], stages)
 
+    def _small_depth(self, seen: MotionInput, shape: GridShape, steps: int) -> Tensor:
+        """Depth of the dense frames at 1/4, (B, D, V, 4h, 4w); no path for gradients."""
+        size = (4 * shape.height, 4 * shape.width)
+        lead = (shape.batch, steps, shape.views)
+        if seen.depth is None:
+            return seen.fused.new_ones(*lead, *size)
+        small = functional.interpolate(seen.depth.flatten(0, 1), size=size, mode="area")
+        return small.detach().unflatten(0, lead[:2])
+
     def _cues(
         self,
         estimate: FlowEstimate | None,
         seen: MotionInput,
+        depth: Tensor,
         shape: GridShape,
         valid: Tensor | None,
         steps: tuple[int, ...],
         directions: tuple[tuple[int, ...], tuple[int, ...]],
     ) -> list[Tensor]:
         """Motion cues of the dense frames, forward and backward; zeros without a neighbour."""
-        size = (4 * shape.height, 4 * shape.width)
-        lead = (shape.batch, len(steps), shape.views)
-        depth = seen.fused.new_ones(*lead, *size)
-        if seen.depth is not None:
-            small = functional.interpolate(seen.depth.flatten(0, 1), size=size, mode="area")
-            depth = small.detach().unflatten(0, lead[:2])
+        lead, size = depth.shape[:3], depth.shape[3:]
         pose = seen.pose.detach()
         cues = []
         for sign, sources in zip((1, -1), directions, strict=True):
-            found = seen.fused.new_zeros(*lead, CUES, *size)
+            found = seen.fused.new_zeros(*lead, CUES + MORE_CUES * self.wide, *size)
             if estimate is not None and sources:
                 first = 0 if sign > 0 else len(directions[0])
                 part = slice(first, first + len(sources))
@@ -220,6 +231,7 @@ class MotionHead(nn.Module):
                     pose[:, list(sources)].flatten(0, 2),
                     pose[:, [s + sign for s in sources]].flatten(0, 2),
                     self.fitted,
+                    self.wide,
                 ).unflatten(0, (shape.batch, len(sources), shape.views))
                 if valid is not None:
                     there = valid[:, [s + sign for s in sources]][..., None, None, None]

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -48,7 +50,15 @@ def cell_rays(tangents: Tensor, size: tuple[int, int]) -> Tensor:
     return torch.cat([places, torch.ones_like(places[..., :1])], dim=-1)
 
 
-def fit_pairs(
+class PairPoints(NamedTuple):
+    """Matches of N frames with the reference, as ``fit_motion`` takes them."""
+
+    points: Tensor  # (N, P, 3) in the frame
+    target: Tensor  # (N, P, 2) normalised places in the reference
+    weight: Tensor  # (N, P)
+
+
+def pair_points(
     found: Tensor,
     sure: Tensor,
     log_depth: Tensor,
@@ -56,26 +66,35 @@ def fit_pairs(
     first_tangents: Tensor,
     known: Tensor,
     size: tuple[int, int],
-    yaws: tuple[float, ...] = (),
-) -> Motion:
-    """Motion from every frame to the reference, then turned round: reference to frame.
-
-    The best of those fitted from the rotation that the matches tell, and from ``yaws``.
-    """
+) -> PairPoints:
+    """Points of the cells of all B*S frames, and where they were found in the reference."""
     rays = cell_rays(tangents, size).flatten(0, 1)
-    frames = tangents.shape[1]
-    target = normalise(found, first_tangents.repeat_interleave(frames, dim=0), size)
-    weight = sure * known.flatten()[:, None]
+    target = normalise(found, first_tangents.repeat_interleave(tangents.shape[1], dim=0), size)
+    points = rays * log_depth.flatten(2).flatten(0, 1).exp()[..., None]
+    return PairPoints(points, target, sure * known.flatten()[:, None])
+
+
+def fit_pairs(
+    matches: PairPoints, unsure: Tensor | None = None, yaws: tuple[float, ...] = ()
+) -> Motion:
+    """Motion from every frame to the reference.
+
+    The best of those fitted from the rotation that the matches tell, and from ``yaws``; only then
+    fields of view that are ``unsure`` (N, 2), the frame's and the reference's, may change.
+    """
+    points, target, weight = matches
     target_rays = torch.cat([target, torch.ones_like(target[..., :1])], dim=-1)
     rotation = fit_rotation(
-        functional.normalize(rays, dim=-1), functional.normalize(target_rays, dim=-1), weight
+        functional.normalize(points, dim=-1), functional.normalize(target_rays, dim=-1), weight
     )
-    points = rays * log_depth.flatten(2).flatten(0, 1).exp()[..., None]
-    if yaws:
-        starts = torch.cat([rotation[None], turns(yaws, rotation)])
-        motion = fit_motion_from(points, target, weight, starts, sights=True)
-    else:
-        motion = fit_motion(points, target, weight, rotation)
+    if not yaws:
+        return fit_motion(points, target, weight, rotation)
+    starts = torch.cat([rotation[None], turns(yaws, rotation)])
+    return fit_motion_from(points, target, weight, starts, unsure)
+
+
+def turned_round(motion: Motion) -> Motion:
+    """The motion back: from the reference to a frame."""
     back = motion.rotation.transpose(1, 2)
     shift = -(back @ motion.shift[..., None])[..., 0]
     return motion._replace(rotation=back, shift=shift)

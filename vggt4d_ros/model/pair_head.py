@@ -9,11 +9,14 @@ reference with the first other frame that is there.
 
 With ``ModelConfig.mutual``, which older checkpoints lack, a match counts only where it leads back,
 cells may tell that they are hidden, the field of view is corrected, and the fit has several starts.
-With ``ModelConfig.fine_matches``, which older ones lack too, places are corrected on finer maps;
+With ``ModelConfig.fine_matches``, which older ones lack too, places are corrected on finer maps,
+with ``ModelConfig.sharp_matches`` once more;
 with ``ModelConfig.sweep`` the depth that motion is fitted to has a decoder of its own.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -30,11 +33,14 @@ from vggt4d_ros.model.pair_geometry import (
     START_YAWS,
     depth_cues,
     fit_pairs,
+    pair_points,
     pick,
     tangents_of,
+    turned_round,
 )
 from vggt4d_ros.model.pair_output import PairOutput
 from vggt4d_ros.model.pair_refine import FineMaps, FineMatches, PairRefiner
+from vggt4d_ros.model.pair_sharpen import PairSharpener
 from vggt4d_ros.model.two_view import Motion
 
 WIDTH = 64  # channels of the features that are compared
@@ -64,6 +70,9 @@ class PairHead(nn.Module):
         self.finer = None
         if config.fine_matches:
             self.finer = PairRefiner(config.encoder.channels[1], WIDTH)
+        self.sharpen = None
+        if config.sharp_matches:
+            self.sharpen = PairSharpener(config.encoder.channels[0], WIDTH)
         self.depth = CoarseDepth(config, WIDTH) if config.sweep else nn.Conv2d(WIDTH, 1, 1)
         self.trust = Mlp(STATS, 32, 2)
 
@@ -90,7 +99,8 @@ class PairHead(nn.Module):
 
         Args:
             tokens: (B*S, h*w, 2C) patch tokens of the space branch.
-            skips: the encoder's maps at 1/4, (B*S, K, 4h, 4w), and 1/8.
+            skips: the encoder's maps at 1/4, (B*S, K, 4h, 4w), and 1/8; with ``sharp_matches``
+                that at 1/2 before them.
             pose: (B, S, 9) of the camera head.
             shape: of the grid.
             valid: (B, S) bool, None where all are there.
@@ -109,9 +119,9 @@ class PairHead(nn.Module):
             pose = torch.cat([pose[..., :7], view], dim=-1)
         patch = self.project(tokens.to(self.project.weight.dtype))
         patch = patch.transpose(1, 2).unflatten(2, (shape.height, shape.width))
-        maps = self.refine(enlarge(patch, 2) + self.detail(skips[1].to(patch.dtype))).float()
+        maps = self.refine(enlarge(patch, 2) + self.detail(skips[-1].to(patch.dtype))).float()
         if isinstance(self.depth, CoarseDepth):
-            log_depth = self.depth(tokens, skips[1], maps)
+            log_depth = self.depth(tokens, skips[-1], maps)
         else:
             log_depth = self.depth(functional.relu(maps))
         log_depth = log_depth.float().clamp(-5, 5)
@@ -135,14 +145,29 @@ class PairHead(nn.Module):
         size, known = (height, width), valid & ~first
         found, sure = self._places(logits.detach().flatten(0, 1), size)
         back, back_sure = self._places(partner.detach(), size)
-        fine = matches = None
+        fine = sharp = closer = sharper = None
         if self.finer is not None:
-            fine = self.finer.features(skips[0], maps)
-            matches = self._look_closer(fine, (found, sure), (back, back_sure), first, second)
-            (found, sure), (back, back_sure) = (match.settled() for match in matches)
+            fine = self.finer.features(skips[-2], maps)
+            closer = _look_again(self.finer, fine, (found, sure), (back, back_sure), first, second)
+            if self.sharpen is not None:
+                sharp = self.sharpen.features(skips[0], maps)
+                every, own = ((matches,) for matches in closer)
+                sharper = _look_again(self.sharpen, sharp, every, own, first, second)
+            (found, sure), (back, back_sure) = (match.settled() for match in closer)
+        weight = sure
+        if sharper is not None:
+            found, weight = sharper[0].settled()
+            back, _ = sharper[1].settled()
         sight = tangents_of(pose[..., 7:9].detach())  # (B, S, 2)
-        target_sight, yaws = pick(sight, first), () if self.hidden is None else START_YAWS
-        motion = fit_pairs(found, sure, log_depth.detach(), sight, target_sight, known, size, yaws)
+        points = pair_points(
+            found, weight, log_depth.detach(), sight, pick(sight, first), known, size
+        )
+        unsure = torch.ones_like(first)
+        if known_view is not None:
+            unsure = ~known_view.isfinite().all(-1)
+        both = torch.stack([unsure, (unsure & first).any(1)[:, None].expand_as(unsure)], dim=-1)
+        motion = fit_pairs(points, both.flatten(0, 1), () if self.hidden is None else START_YAWS)
+        motion = turned_round(motion)
         better = self._blend(pose, motion, first)
         cues = depth_cues(found, sure, back, back_sure, better.detach(), first, second, size)
         agreed = (motion.inliers * sure.mean(1)).unflatten(0, frames)
@@ -157,25 +182,11 @@ class PairHead(nn.Module):
             unseen,
             own_view,
             fine,
-            matches,
+            closer,
             placed,
+            sharp,
+            sharper,
         )
-
-    def _look_closer(
-        self,
-        fine: FineMaps,
-        found: tuple[Tensor, Tensor],
-        back: tuple[Tensor, Tensor],
-        first: Tensor,
-        second: Tensor,
-    ) -> tuple[FineMatches, FineMatches]:
-        """Corrects matches of all frames with the reference, and the reference's own."""
-        assert self.finer is not None
-        cells, around = (x.unflatten(0, first.shape) for x in fine)
-        target = pick(around, first)[:, None].expand_as(around)
-        every = self.finer(cells.flatten(0, 1), target.flatten(0, 1), *found)
-        own = self.finer(pick(cells, first), pick(around, second), *back)
-        return every, own
 
     def find(self, pairs: PairOutput, first: list[int], second: list[int]) -> tuple[Tensor, Tensor]:
         """Where the cells of some frames lie in as many others, of one window, and how sure it is.
@@ -195,6 +206,9 @@ class PairHead(nn.Module):
             return found
         cells, around = pairs.fine
         matches = self.finer(cells[first], around[second], *found)
+        if self.sharpen is not None and pairs.sharp is not None:
+            cells, around = pairs.sharp
+            matches = self.sharpen(cells[first], around[second], matches)
         return matches.stages[-1], matches.sure
 
     def _places(self, logits: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
@@ -236,6 +250,22 @@ class PairHead(nn.Module):
         origin = blended.new_tensor([0.0, 0, 0, 0, 0, 0, 1])
         blended = torch.where(first[..., None], origin, blended)
         return torch.cat([blended, pose[..., 7:]], dim=-1)
+
+
+def _look_again(
+    corrector: PairRefiner | PairSharpener,
+    maps: FineMaps,
+    found: tuple[Any, ...],
+    back: tuple[Any, ...],
+    first: Tensor,
+    second: Tensor,
+) -> tuple[FineMatches, FineMatches]:
+    """Corrects matches of all frames with the reference, and the reference's own."""
+    cells, around = (x.unflatten(0, first.shape) for x in maps)
+    target = pick(around, first)[:, None].expand_as(around)
+    every = corrector(cells.flatten(0, 1), target.flatten(0, 1), *found)
+    own = corrector(pick(cells, first), pick(around, second), *back)
+    return every, own
 
 
 def _logits(features: Tensor, target: Tensor, unseen: Tensor) -> Tensor:

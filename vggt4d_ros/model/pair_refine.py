@@ -23,6 +23,7 @@ RADIUS = 3  # cells at 1/4 around a place that are looked at
 SIDE = 2 * RADIUS + 1
 REPEATS = 2
 SHARPNESS = 16.0
+EXACT = 0.1  # cells: a match so far off counts half of an exact one
 
 
 class FineMaps(NamedTuple):
@@ -39,10 +40,16 @@ class FineMatches(NamedTuple):
     sure: Tensor  # (N, P) probability that was given
     logits: Tensor  # (N, P), of the last place being right
     likeness: list[Tensor]  # (N, P, SIDE^2) of what is around each place but the last, row by row
+    # (N, P) logarithm of how far off each place but the first is, cells; none where nobody tells
+    spreads: tuple[Tensor, ...] = ()
 
     def settled(self) -> tuple[Tensor, Tensor]:
-        """The last places (N, P, 2), and how sure they are, (N, P); no path for gradients."""
-        return self.stages[-1].detach(), self.sure * self.logits.detach().sigmoid()
+        """The last places (N, P, 2), and how much they count, (N, P); no path for gradients."""
+        weight = self.sure * self.logits.detach().sigmoid()
+        if self.spreads:
+            off = self.spreads[-1].detach().exp() / EXACT
+            weight = self.sure.sqrt() / (1 + off.square())
+        return self.stages[-1].detach(), weight
 
 
 class PairRefiner(nn.Module):

@@ -82,8 +82,9 @@ class Trunk:
             skips = _skips(grid, frames, held)
             compared = None
             if model.config.pairs:
-                levels = ({slot: maps[i] for slot, maps in frames.items()} for i in (1, 2))
-                compared = tuple(map(grid.assemble, levels))
+                compared = grid.assemble(
+                    {slot: maps[model.compared :] for slot, maps in frames.items()}
+                )
             start = grid.assemble(started)
 
         def views() -> list[Tensor]:
@@ -203,7 +204,7 @@ class Seen(NamedTuple):
     shape: GridShape
     valid: Tensor | None
     held: tuple[int, ...]
-    compared: tuple[Tensor, ...] | None  # skip maps at 1/4, 1/8 of all frames, for pairs of them
+    compared: tuple[Tensor, ...] | None  # skip maps of all frames, for pairs of them
     beside: Beside | None  # for heads that do not wait for one another
 
 

@@ -22,14 +22,18 @@ PART = 3  # one point in this many tells which start is best
 SHIFT_WIDTHS = (float("inf"), 0.8, 0.5, 0.3)  # of the same, of a shift with a given turn
 # what keeps a motion that the matches do not tell near the start: share of the weights' sum
 TURN_PRIOR = 1e-4
-SHIFT_PRIOR = 5e-4
+SHIFT_PRIOR = 1e-4
 SHIFT_FADE = 0.15  # a shift much longer than this is hardly held back
 START_PRIOR = 1e-2  # of a shift that a fit starts from
-SIGHT_PRIOR = 1e-3  # of the logarithm of both cameras' sights
+SIGHT_PRIOR = 1e-3  # of the logarithm of an uncertain sight
+SURE_SIGHT = 1e4  # of one that is known: it stays
 HELD = 2  # iterations before the sights may change too
 MOST_SIGHT = 0.6  # of a logarithm
-PLACE_NOISE = 0.005  # of a match, normalised image units
-DEPTH_NOISE = 0.3  # of the logarithm of a point's depth
+PLACE_NOISE = 0.003  # of a match, normalised image units
+DEPTH_NOISE = 0.45  # of the logarithm of a point's depth
+# the same where it is asked how many agree: by chance many are near epipolar lines, few where
+# their depth says
+STRICT_DEPTH_NOISE = 0.18
 
 
 class Motion(NamedTuple):
@@ -90,7 +94,7 @@ def fit_motion(
     target: Tensor,
     weight: Tensor,
     rotation: Tensor,
-    sights: bool = False,
+    unsure: Tensor | None = None,
     shift: Tensor | None = None,
 ) -> Motion:
     """Motion that brings points to where they were found in the second image.
@@ -100,17 +104,19 @@ def fit_motion(
         target: (N, P, 2) normalised places in the second image.
         weight: (N, P) >= 0, of the matches.
         rotation: (N, 3, 3) to start from.
-        sights: the cameras' fields of view are uncertain: the tangents of both may change, and
-            with them x and y of points and targets.
+        unsure: (N, 2) bool, of which of the two cameras the field of view is uncertain: the
+            tangents may change, and with them x and y of points, of targets; None: of none.
         shift: (N, 3) to start from; None: no shift.
     """
     shift = torch.zeros_like(points[:, 0]) if shift is None else shift
     points, target = _planes(points), _planes(target)
     zoom = torch.zeros_like(shift[:, :2])  # logarithms of what tangents are multiplied by
-    prior = points.new_tensor([TURN_PRIOR] * 3 + [SHIFT_PRIOR] * 3 + [SIGHT_PRIOR] * 2)
+    prior = points.new_tensor([TURN_PRIOR] * 3 + [SHIFT_PRIOR] * 3).expand(len(points), -1)
+    if unsure is not None:
+        prior = torch.cat([prior, torch.where(unsure, SIGHT_PRIOR, SURE_SIGHT)], dim=1)
     total = weight.sum(1, keepdim=True) + 1e-6
     for number, width in enumerate(POINT_WIDTHS):
-        free = sights and number >= HELD
+        free = unsure is not None and number >= HELD
         held = torch.cat([torch.zeros_like(shift), shift, zoom], dim=1)  # what priors hold back
         fade = SHIFT_FADE**2 / (SHIFT_FADE**2 + shift.square().sum(1, keepdim=True))
         damping = total * prior
@@ -118,7 +124,7 @@ def fit_motion(
         if not free:
             held, damping = held[:, :6], damping[:, :6]
         stretched, goal = _zoomed(points, target, zoom) if free else (points, target)
-        seen = _compare(stretched, goal, weight, rotation, shift, width)
+        seen = compare(stretched, goal, weight, rotation, shift, width)
         aside = rotation[:, :, :2] @ stretched[:, :2] if free else None
         rows = _linearise(seen, goal, aside)
         normal = rows @ rows.transpose(1, 2)
@@ -129,8 +135,8 @@ def fit_motion(
         shift = (change @ shift[..., None])[..., 0] + step[:, 3:6]
         if free:
             zoom = (zoom + step[:, 6:]).clamp(-MOST_SIGHT, MOST_SIGHT)
-    points, target = _zoomed(points, target, zoom) if sights else (points, target)
-    seen = _compare(points, target, weight, rotation, shift, POINT_WIDTHS[-1])
+    points, target = _zoomed(points, target, zoom) if unsure is not None else (points, target)
+    seen = compare(points, target, weight, rotation, shift, POINT_WIDTHS[-1], STRICT_DEPTH_NOISE)
     agreed = seen.share.sum(1)
     mean = (seen.share * seen.error.square().sum(1).add(1e-12).sqrt()).sum(1) / (agreed + 1e-6)
     sure = hessian.diagonal(dim1=1, dim2=2)[:, :6] / total
@@ -183,7 +189,11 @@ def fit_shift(points: Tensor, target: Tensor, weight: Tensor, rotation: Tensor) 
 
 
 def fit_motion_from(
-    points: Tensor, target: Tensor, weight: Tensor, starts: Tensor, sights: bool = False
+    points: Tensor,
+    target: Tensor,
+    weight: Tensor,
+    starts: Tensor,
+    unsure: Tensor | None = None,
 ) -> Motion:
     """The motion that most of the weight agrees on, of those fitted from starts (K, N, 3, 3).
 
@@ -200,12 +210,13 @@ def fit_motion_from(
     few, flat = count - 1, starts.flatten(0, 1)
     shift = fit_shift(tile(points, few), tile(target, few), tile(weight, few), flat[pairs:])
     shift = torch.cat([torch.zeros_like(points[:, 0]), shift])
+    free = None if unsure is None else unsure.expand(count, pairs, 2).flatten(0, 1)
     every = fit_motion(
-        tile(points, count), tile(target, count), tile(weight, count), flat, sights, shift
+        tile(points, count), tile(target, count), tile(weight, count), flat, free, shift
     )
     best = every.inliers.unflatten(0, (count, pairs)).argmax(0)  # the first of equals
     row = best * pairs + torch.arange(pairs, device=best.device)
-    return fit_motion(points, target, weight, flat[row], sights, shift[row])
+    return fit_motion(points, target, weight, flat[row], unsure, shift[row])
 
 
 def triangulate(
@@ -237,7 +248,7 @@ def _agreement(square: Tensor, width: float) -> Tensor:
     return (width**2 / (width**2 + square)).square()
 
 
-class _Seen(NamedTuple):
+class Seen(NamedTuple):
     """Moved points compared with where they were found, in planes of P points."""
 
     moved: Tensor  # (N, 3, P) in the second camera
@@ -249,30 +260,36 @@ class _Seen(NamedTuple):
     share: Tensor  # (N, P) robust weight
 
 
-def _compare(
-    points: Tensor, target: Tensor, weight: Tensor, rotation: Tensor, shift: Tensor, width: float
-) -> _Seen:
+def compare(
+    points: Tensor,
+    target: Tensor,
+    weight: Tensor,
+    rotation: Tensor,
+    shift: Tensor,
+    width: float,
+    depth_noise: float | None = None,
+) -> Seen:
     """Errors of points (N, 3, P) against places (N, 2, P), under a motion.
 
     Along the line on which a point's image moves with its depth an error counts less, by as much
     as the depth is uncertain: a wrong depth leaves mostly the distance from the epipolar line. It
-    is whitened by the covariance PLACE_NOISE^2 + DEPTH_NOISE^2 slope slope'.
+    is whitened by the covariance PLACE_NOISE^2 + depth_noise^2 slope slope'; None: DEPTH_NOISE.
     """
     moved = rotation @ points + shift[..., None]
     inverse = 1 / moved[:, 2:].clamp(min=NEAREST)
     place = moved[:, :2] * inverse
     slope = (place * shift[:, 2:, None] - shift[:, :2, None]) * inverse
-    noise = (PLACE_NOISE / DEPTH_NOISE) ** 2
+    noise = (PLACE_NOISE / (depth_noise or DEPTH_NOISE)) ** 2
     spread = slope.square().sum(1, keepdim=True) + noise
     damp = slope / (spread + (noise * spread).sqrt())
     error = (place - target).clamp(-10, 10)
     error = error - damp * (slope * error).sum(1, keepdim=True)
     share = weight * _agreement(error.square().sum(1), width)
     share = torch.where(moved[:, 2] > NEAREST, share, 0.0)
-    return _Seen(moved, inverse, place, slope, damp, error, share)
+    return Seen(moved, inverse, place, slope, damp, error, share)
 
 
-def _linearise(seen: _Seen, target: Tensor, aside: Tensor | None = None) -> Tensor:
+def _linearise(seen: Seen, target: Tensor, aside: Tensor | None = None) -> Tensor:
     """Jacobian of the error for turn and shift, and the error: (N, 7, 2P), weighted by roots.
 
     Products of two rows are the normal equations. With ``aside``, how points move (N, 3, P) as

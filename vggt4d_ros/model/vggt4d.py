@@ -68,6 +68,11 @@ class VGGT4D(Branches):
         for name, values in (("mean", IMAGE_MEAN), ("std", IMAGE_STD)):
             self.register_buffer(name, torch.tensor(values).view(3, 1, 1), persistent=False)
 
+    @property
+    def compared(self) -> int:
+        """The finest of the encoder's maps that pairs are compared by: 0 at 1/2, 1 at 1/4."""
+        return 0 if self.config.sharp_matches else 1
+
     def encode(self, images: Tensor) -> Encoded:
         """Encodes images (N, 3, H, W), RGB in [0, 1], each on its own."""
         images = (images - self.mean) / self.std
@@ -94,7 +99,7 @@ class VGGT4D(Branches):
         valid: Tensor | None,
         known_view: Tensor | None = None,
     ) -> PairOutput:
-        """Matches of all frames with the reference, by their maps at 1/4 and 1/8, and the rest."""
+        """Matches of all frames with the reference, by their maps, and the rest."""
         found: PairOutput = self.pair_head(
             taps.spatial[-1][:, self.specials :],
             skips,
@@ -223,7 +228,7 @@ class VGGT4D(Branches):
         """Camera, dense and motion heads; ``steps`` as ``dense_steps`` of ``forward``.
 
         ``held`` are the steps, rising, whose skip maps are in ``encoded``; None: all, else
-        ``compared`` are the maps at 1/4 and 1/8 of all frames if pairs are compared.
+        ``compared`` are those of all frames that pairs of them need, from the map ``compared`` on.
         ``motion_of``: all, flow or none, as for ``Predictor.predict``. ``known_view`` as for
         ``forward``. ``beside`` finds flow while this thread finds poses and depth.
         """
@@ -243,28 +248,28 @@ class VGGT4D(Branches):
                 tracking=queries is not None,
             )
 
-        def rest() -> tuple[ModelOutput, Tensor | None]:
-            maps = encoded.skips[1:] if compared is None else compared
+        def rest() -> tuple[ModelOutput, Tensor | None, tuple[Tensor, ...]]:
+            maps = encoded.skips[self.compared :] if compared is None else compared
             poses, pairs = self._find_poses(taps, maps, shape, valid, known_view)
             if not steps and queries is None:
-                return ModelOutput(poses, None, None, None, None, None, pairs), None
+                return ModelOutput(poses, None, None, None, None, None, pairs), None, ()
             fused = self.fuse_branches(taps, shape, steps)
             here = shape if held is None else shape._replace(steps=len(held))
             own = steps if held is None else tuple(held.index(step) for step in steps)
             skips = tuple(select_steps(skip, here, own) for skip in encoded.skips)
             output = ModelOutput(poses, None, None, None, None, None, pairs)
             output = self._decode_dense(output, fused, skips, shape, steps, points)
-            return output, fused[-1]
+            return output, fused[-1], skips
 
         if beside is None or not moving:
-            (output, fused), matched = rest(), match()
+            (output, fused, skips), matched = rest(), match()
         else:
             with beside.run(match) as found:
-                output, fused = rest()
+                output, fused, skips = rest()
                 matched = found()
         if matched is None or fused is None:
             return output
-        seen = MotionInput(fused, output.pose_enc[-1], output.depth, queries)
+        seen = MotionInput(fused, output.pose_enc[-1], output.depth, queries, skips)
         motion = self.motion_head(matched, seen, shape, valid, steps, motion_of == "flow")
         return output._replace(motion=motion)
 

@@ -206,6 +206,7 @@ class Trainer:
             batch.images,
             valid,
             dense_steps=steps,
+            points=bool(self.phase.weights.points),
             queries=queries,
             poses_only=self.phase.is_pose_step(
                 self.state.step - self.state.step % self.config.replay

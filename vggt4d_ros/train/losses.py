@@ -217,8 +217,9 @@ def compute_losses(
             batch.tracks_known,
         )
     if output.pairs is not None:
-        losses["matches"] = pair_loss(output.pairs, targets)
-        if output.pairs.closer is not None:
+        if weights.matches:  # this one is dear
+            losses["matches"] = pair_loss(output.pairs, targets)
+        if output.pairs.closer is not None and weights.closer:
             losses["closer"] = closer_loss(output.pairs, targets)
         losses["coarse_depth"] = coarse_depth_loss(output.pairs.log_depth, targets)
     total = sum(getattr(weights, name) * value for name, value in losses.items())

@@ -14,12 +14,13 @@ from vggt4d_ros.data.windows import project_points, transform_points
 from vggt4d_ros.model.grid import is_reference
 from vggt4d_ros.model.pair_output import PairOutput
 from vggt4d_ros.model.pair_refine import RADIUS, SIDE, FineMatches
+from vggt4d_ros.model.pair_sharpen import SCALE
 from vggt4d_ros.train.targets import Targets
 
 CELL = 8  # pixels
 SAME = 0.06  # two depths closer than this share of the depth are the same surface
 OTHERS = 0.5  # weight of the pairs that only training compares
-NEAR = 3.0  # cells: places that were wrong by more cannot be corrected
+NEAR = 3.0  # cells: places that were wrong by more cannot be corrected on maps at 1/4
 RIGHT = 0.25  # cells
 STAGE_DECAY = 0.7  # weight of an earlier correction against the next
 
@@ -108,7 +109,7 @@ def match_loss(logits: Tensor, targets: MatchTargets, size: tuple[int, int]) -> 
     return -pairs.sum() / used.any(-1).sum().clamp(min=1)
 
 
-def fine_loss(matches: FineMatches, targets: MatchTargets) -> Tensor:
+def fine_loss(matches: FineMatches, targets: MatchTargets, finer: int = 2) -> Tensor:
     """Distance of corrected places in cells, and cross-entropy of being right.
 
     Only where the first place is near enough for the right one to be in sight.
@@ -116,27 +117,33 @@ def fine_loss(matches: FineMatches, targets: MatchTargets) -> Tensor:
     Args:
         matches: of N pairs.
         targets: labels of as many, (N, P, ...).
+        finer: cells of the maps looked at along the side of one at 1/8.
     """
     place = targets.place.nan_to_num().clamp(-1e4, 1e4)
     there = targets.known & targets.seen
     total = place.new_zeros(())
     start, *stages = matches.stages
-    near = there & (start - place).abs().amax(-1).le(NEAR)
+    near = there & (start - place).abs().amax(-1).le(NEAR * 2 / finer)
     for number, stage in enumerate(stages, start=1):
         error = torch.where(near, (stage - place).abs().sum(-1), 0.0)
         weight = STAGE_DECAY ** (len(stages) - number)
         total = total + weight * error.sum() / near.sum().clamp(min=1)
+    for stage, spread in zip(stages, matches.spreads, strict=False):
+        # minus the logarithm of Laplace's density; where nothing is near, the scale is of no use
+        off = (stage.detach() - place).abs().sum(-1)
+        cost = torch.where(near, off * (-spread).exp() + 2 * spread, 0.0)
+        total = total + 0.05 * cost.sum() / near.sum().clamp(min=1)
     right = there & ((stages[-1].detach() - place).norm(dim=-1) < RIGHT)
     chance = functional.binary_cross_entropy_with_logits(
         matches.logits, right.to(matches.logits.dtype), reduction="none"
     )
     for stage, near in zip(matches.stages[:-1], matches.likeness, strict=True):
-        total = total + 0.5 * _likeness_loss(near, place - stage.detach(), there)
+        total = total + 0.5 * _likeness_loss(near, place - stage.detach(), there, finer)
     known = targets.known
     return total + 0.2 * torch.where(known, chance, 0.0).sum() / known.sum().clamp(min=1)
 
 
-def _likeness_loss(near: Tensor, offset: Tensor, there: Tensor) -> Tensor:
+def _likeness_loss(near: Tensor, offset: Tensor, there: Tensor, finer: int = 2) -> Tensor:
     """Cross-entropy of the four finer cells around where the point is, of those looked at.
 
     Without it features learn little from places that nothing corrects yet.
@@ -145,8 +152,9 @@ def _likeness_loss(near: Tensor, offset: Tensor, there: Tensor) -> Tensor:
         near: (N, P, SIDE^2).
         offset: (N, P, 2) of the right place, in cells.
         there: (N, P) bool, where there is one.
+        finer: as for ``fine_loss``.
     """
-    at = 2 * offset + RADIUS  # in finer cells from the corner of what is looked at
+    at = finer * offset + RADIUS  # in finer cells from the corner of what is looked at
     corner = at.floor().clamp(0, SIDE - 2)
     part = at - corner
     used = there & (part >= 0).all(-1) & (part <= 1).all(-1)
@@ -194,16 +202,19 @@ def pair_loss(pairs: PairOutput, targets: Targets) -> Tensor:
 
 def closer_loss(pairs: PairOutput, targets: Targets) -> Tensor:
     """Loss of all corrected matches: with the reference, and of the reference."""
-    assert pairs.closer is not None
     valid = targets.batch.valid.flatten(1)
     first = is_reference(valid)
-    every, own = pairs.closer
     labels = MatchTargets(*(x.flatten(0, 1) for x in match_targets(targets, first)))
     index = torch.arange(len(first), device=first.device), first.float().argmax(1)
     second = match_targets(targets, is_reference(valid & ~first))
-    return fine_loss(every, labels) + 0.5 * fine_loss(
-        own, MatchTargets(*(x[index] for x in second))
-    )
+    backward = MatchTargets(*(x[index] for x in second))
+    total = labels.place.new_zeros(())
+    for corrected, finer in ((pairs.closer, 2), (pairs.sharper, SCALE)):
+        if corrected is not None:
+            every, own = corrected
+            total = total + fine_loss(every, labels, finer)
+            total = total + 0.5 * fine_loss(own, backward, finer)
+    return total
 
 
 def coarse_depth_loss(log_depth: Tensor, targets: Targets) -> Tensor:
