@@ -15,13 +15,14 @@ sys.path.insert(0, str(Path(__file__).parent))
 from model_cases import grid_images, lively, small_full  # noqa: E402
 
 from vggt4d_ros.model.correlation import cell_grid  # noqa: E402
-from vggt4d_ros.model.flow_choice import AROUND, CHOICES, FlowChoice, best_matches  # noqa: E402
+from vggt4d_ros.model.dynamic_mask import CUES, MORE_CUES  # noqa: E402
+from vggt4d_ros.model.flow_choice import FlowChoice, best_matches  # noqa: E402
 from vggt4d_ros.model.initialise import initialise  # noqa: E402
 
 WIDTH = 16
 
 
-def choice(**gains: float) -> FlowChoice:
+def choice() -> FlowChoice:
     """Where only the likeness of the images counts, and all motions are equal."""
     made = FlowChoice(WIDTH)
     initialise(made)
@@ -83,10 +84,25 @@ def test_a_missed_motion_is_taken_from_the_best_match() -> None:
     torch.testing.assert_close(inner, torch.full_like(inner, 6.0), atol=0.3, rtol=0)
 
 
+def test_best_matches_at_edges_of_things_and_images_are_their_own() -> None:
+    # cells that are quite themselves: the columns from 6 on move 3 to the right, out of the image
+    source = 24 * torch.eye(60).view(1, 60, 6, 10)
+    target = source.clone()
+    target[..., 9:] = source[..., 6:7]
+    target[..., 6:9] = 0.0
+
+    flow, _ = best_matches(source, target)
+
+    still = flow[0, :, :, :6]
+    torch.testing.assert_close(still, torch.zeros_like(still), atol=1e-3, rtol=0)
+    moved = flow[0, :, :, 6]
+    expected = torch.tensor([3.0, 0.0])[:, None].expand_as(moved)
+    torch.testing.assert_close(moved, expected, atol=1e-3, rtol=0)
+
+
 def test_like_cells_hand_on_their_motion() -> None:
     made = choice()
     with torch.no_grad():
-        made.gain.copy_(torch.tensor([0.0, 0.0, 50.0, 0.0]))
         for part in (made.fine, made.coarse):
             part.weight.copy_(torch.eye(WIDTH)[:, :, None, None])
     # two plain things side by side: only which is which tells the motion of their edge
@@ -95,14 +111,18 @@ def test_like_cells_hand_on_their_motion() -> None:
     quarter[:, 0, :, :8], quarter[:, 1, :, 8:] = 1.0, 1.0
     flow = torch.zeros(1, 2, 6, 8)
     flow[:, 1, :, 4:] = 3.0
-    flow[:, 1, :, 3] = 3.0  # spilt over the edge
 
-    with torch.inference_mode():
-        found, _ = made((eighth, quarter), (eighth, quarter), flow, torch.zeros(1, 1, 6, 8))
+    def edges(gain: float) -> tuple[Tensor, Tensor]:
+        with torch.inference_mode():
+            made.gain.copy_(torch.tensor([0.0, 0.0, gain, 0.0]))
+            blank = torch.zeros(1, 1, 6, 8)
+            found, _ = made((eighth, quarter), (eighth, quarter), flow, blank)
+        return found[0, 1, 4:8, 6:8].abs().max(), found[0, 1, 4:8, 8:10].min()
 
-    assert found[0, 1, :, :6].abs().max() < 2.1
-    assert found[0, 1, :, 10:].min() > 3.0
-    assert len(AROUND) < CHOICES
+    behind, thing = edges(50.0)
+    assert behind < 0.01  # nothing of the motion beside it
+    assert thing > 1.2 * edges(0.0)[1]  # and most of its own
+    assert edges(0.0)[0] > 0.5
 
 
 def test_turned_round_images_give_flow_turned_round() -> None:
@@ -125,13 +145,22 @@ def test_turned_round_images_give_flow_turned_round() -> None:
     torch.testing.assert_close(sign * mirrored.flip(3), found, atol=1e-3, rtol=1e-3)
 
 
-def test_mask_of_a_frame_without_neighbours_is_finite_and_sees_the_image() -> None:
+def test_mask_of_a_frame_without_neighbours_is_finite_and_follows_the_finest_map() -> None:
     model = lively(small_full())
     images = grid_images(model, 1, 1)
     with torch.inference_mode():
         alone = model(images).motion.dynamic
-        other = model(images.flip(-1)).motion.dynamic
+        head, shape = model.motion_head.dynamic, (2, 3)
+        tokens = torch.randn(1, 6, 64)
+        quarter = torch.randn(1, 8, 8, 12)
+        cues = [torch.zeros(1, CUES + MORE_CUES, 8, 12)] * 2
+        half = torch.randn(1, 8, 16, 24)
+        one = head(tokens, quarter, cues, torch.ones(1, 8, 12), half)
+        half[..., 3] += 1.0
+        other = head(tokens, quarter, cues, torch.ones(1, 8, 12), half)
 
     assert alone.shape == images.shape[:3] + images.shape[-2:]
     assert alone.isfinite().all()
-    assert (alone - other).abs().max() > 1e-4
+    assert one.shape == (1, 16 * shape[0], 16 * shape[1])
+    changed = (one - other).abs().amax((0, 1))
+    assert changed[6:8].min() > 1e-5  # the pixels of that column

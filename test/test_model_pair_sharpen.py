@@ -9,6 +9,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 import torch
 from torch import Tensor
 
@@ -17,8 +18,10 @@ from model_cases import grid_images, lively, small_full  # noqa: E402
 
 from vggt4d_ros.data.scenes import SceneConfig  # noqa: E402
 from vggt4d_ros.data.synthetic import SyntheticWindows  # noqa: E402
+from vggt4d_ros.model import pair_head  # noqa: E402
 from vggt4d_ros.model.correlation import cell_grid  # noqa: E402
 from vggt4d_ros.model.initialise import initialise  # noqa: E402
+from vggt4d_ros.model.pair_geometry import fit_pairs  # noqa: E402
 from vggt4d_ros.model.pair_refine import EXACT, FineMatches  # noqa: E402
 from vggt4d_ros.model.pair_sharpen import RADIUS, SCALE, SIDE, PairSharpener, look_around  # noqa: E402
 from vggt4d_ros.train.losses import LossWeights, compute_losses  # noqa: E402
@@ -122,6 +125,58 @@ def test_all_of_it_learns_from_a_window() -> None:
         assert parameter.grad is not None, name
         assert parameter.grad.isfinite().all(), name
         assert parameter.grad.abs().max() > 0, name
+
+
+def test_losses_without_weight_are_not_computed() -> None:
+    model = lively(small_full())
+    batch = SyntheticWindows(replace(SceneConfig(), drop_share=0.0), 3).batch([1], 2, 2, 64, 96)
+    output = model(batch.images, poses_only=True)
+    targets = make_targets(batch)
+
+    _, every = compute_losses(output, targets, LossWeights(), ())
+    _, some = compute_losses(output, targets, LossWeights(matches=0.0, closer=0.0), ())
+
+    assert every.keys() - some.keys() == {"matches", "closer"}
+
+
+def test_features_learn_the_cell_at_half_resolution_that_shows_the_point() -> None:
+    place = torch.full((1, 1, 2), 3.0)
+    known = torch.ones(1, 1, dtype=torch.bool)
+    right = place + torch.tensor([0.5, -0.25])  # 2 cells at 1/2 to the right, 1 up
+
+    def cost(column: int, row: int) -> float:
+        near = torch.full((1, 1, SIDE**2), -30.0)
+        near[..., SIDE * (RADIUS + row) + RADIUS + column] = 30.0
+        found = FineMatches([place, right], known.float(), torch.full((1, 1), 30.0), [near])
+        return float(fine_loss(found, MatchTargets(right, known, known), SCALE))
+
+    assert cost(2, -1) == pytest.approx(0.0, abs=1e-4)
+    assert min(cost(1, -1), cost(2, 0), cost(-1, 2)) > 10
+
+
+def test_only_fields_of_view_that_nobody_knows_may_change(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model = lively(small_full())
+    given = []
+    monkeypatch.setattr(
+        pair_head,
+        "fit_pairs",
+        lambda points, unsure, yaws: given.append(unsure) or fit_pairs(points),
+    )
+    known = torch.full((1, 1, 3, 2), 0.8)
+    known[0, 0, 1, 0] = torch.nan  # one of two is not enough
+
+    with torch.inference_mode():
+        model(grid_images(model, 1, 3), known_view=known)
+        known[0, 0, 0] = torch.nan
+        model(grid_images(model, 1, 3), known_view=known)
+        model(grid_images(model, 1, 3))
+
+    # the frame's own, the reference's
+    assert given[0].tolist() == [[False, False], [True, False], [False, False]]
+    assert given[1].tolist() == [[True, True], [True, True], [False, True]]
+    assert given[2].all()
 
 
 def test_missing_and_lonely_frames_leave_the_rest_finite() -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import torch
 
+from vggt4d_ros.model import pair_sharpen
 from vggt4d_ros.model.config import ModelConfig
 from vggt4d_ros.model.grid import GridShape
 from vggt4d_ros.model.pair_refine import WIDTH
@@ -72,6 +73,11 @@ def window_bytes(
     if config.pairs:  # likeness of each cell at 1/8 of a frame to each of the reference
         cells = 4 * shape.height * shape.width
         per_frame += LIKENESSES * cells * cells * FLOAT
+    if config.sharp_matches:  # maps at 1/2, what is around each place on them, and its products
+        near = 2 * cells * pair_sharpen.SIDE**2
+        per_frame += pair_sharpen.WIDTH * (pixels // 4 + near) * FLOAT
+    if config.motion is not None and config.motion.choice:  # likeness of cells at 1/8, both ways
+        per_frame += 2 * LIKENESSES * (4 * shape.height * shape.width) ** 2 * FLOAT
     dense = shape.views * min(dense_steps, shape.steps)
     if config.dense.kind == "dpt":  # three maps of half the features at full resolution
         head = min(dense, chunk) * pixels * 3 * (config.dense.features // 2) * FLOAT

@@ -76,7 +76,7 @@ class MotionConfig:
     dynamic: bool = True
     tracks: bool = True
     choice: bool = False  # flow chosen between motions found nearby; see flow_choice
-    wide_mask: bool = False  # a mask by more than its surroundings; pairs only; see dynamic_mask
+    wide_mask: bool = False  # a mask by more than its surroundings; pairs only; see the module
 
 
 @dataclass(frozen=True)

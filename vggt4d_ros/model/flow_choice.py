@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from vggt4d_ros.model.correlation import cell_grid, correlate_locally, warp
+from vggt4d_ros.model.correlation import cell_grid, warp
 from vggt4d_ros.model.layers import Conv2d
 
 LIKE = 16  # channels by which cells are told to be of one thing
@@ -96,17 +96,23 @@ class FlowChoice(nn.Module):
 
 
 def best_matches(source: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    """Displacement (N, 2, h, w) to the most alike cell of all, and a logit (N, 1, h, w) of it."""
+    """Displacement (N, 2, h, w) to the most alike cell of all, the near one if several are.
+
+    Also the logarithm (N, 1, h, w) of the chance of the likeliest one wherever it lies.
+    """
     count, dim, height, width = source.shape
     cells = cell_grid(height, width, source.device).flatten(1)  # (2, P)
     product = source.flatten(2).transpose(1, 2) @ target.flatten(2) * dim**-0.5
     distance = (cells[:, :, None] - cells[:, None]).square().sum(0)
     best = (product - CLOSENESS * distance).max(-1).indices  # (N, P)
-    flow = torch.stack([best % width, best // width], 1) - cells
-    flow = flow.view(count, 2, height, width).to(source.dtype)
-    # between the cells around it: the mean place by likeness
-    near = correlate_locally(source, warp(target, flow), 1).softmax(1)
-    around = (cell_grid(3, 3, source.device) - 1).flatten(1).T  # (9, 2)
-    flow = flow + torch.einsum("nkhw,kc->nchw", near, around.to(near))
+    # the mean place of the cells around it, by likeness
+    around = (cell_grid(3, 3, source.device) - 1).flatten(1).long()  # (2, 9)
+    columns = (best % width)[..., None] + around[0]
+    rows = (best // width)[..., None] + around[1]
+    inside = (columns >= 0) & (columns < width) & (rows >= 0) & (rows < height)
+    near = product.gather(-1, torch.where(inside, rows * width + columns, 0))
+    share = torch.where(inside, near, -torch.inf).softmax(-1)  # (N, P, 9)
+    place = torch.stack([(share * columns).sum(-1), (share * rows).sum(-1)], dim=1)
+    flow = (place - cells).view(count, 2, height, width)
     logit = product.amax(-1) - product.logsumexp(-1)
     return flow, logit.view(count, 1, height, width)

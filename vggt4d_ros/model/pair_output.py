@@ -25,5 +25,5 @@ class PairOutput(NamedTuple):
     fine: FineMaps | None  # of all B*S frames
     closer: tuple[FineMatches, FineMatches] | None  # of B*S pairs as ``logits``, B as ``partner``
     placed: Tensor  # (B, S) bool: so many matches agree that the pose can be built upon
-    sharp: FineMaps | None  # as ``fine``, at 1/2
-    sharper: tuple[FineMatches, FineMatches] | None  # as ``closer``, corrected once more
+    sharp: FineMaps | None = None  # as ``fine``, at 1/2
+    sharper: tuple[FineMatches, FineMatches] | None = None  # as ``closer``, corrected once more

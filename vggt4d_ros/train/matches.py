@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -13,7 +14,7 @@ from torch.nn import functional
 from vggt4d_ros.data.windows import project_points, transform_points
 from vggt4d_ros.model.grid import is_reference
 from vggt4d_ros.model.pair_output import PairOutput
-from vggt4d_ros.model.pair_refine import RADIUS, SIDE, FineMatches
+from vggt4d_ros.model.pair_refine import FineMatches
 from vggt4d_ros.model.pair_sharpen import SCALE
 from vggt4d_ros.train.targets import Targets
 
@@ -149,13 +150,14 @@ def _likeness_loss(near: Tensor, offset: Tensor, there: Tensor, finer: int = 2) 
     Without it features learn little from places that nothing corrects yet.
 
     Args:
-        near: (N, P, SIDE^2).
+        near: (N, P, K^2), the place in its middle.
         offset: (N, P, 2) of the right place, in cells.
         there: (N, P) bool, where there is one.
         finer: as for ``fine_loss``.
     """
-    at = finer * offset + RADIUS  # in finer cells from the corner of what is looked at
-    corner = at.floor().clamp(0, SIDE - 2)
+    side = math.isqrt(near.shape[-1])
+    at = finer * offset + side // 2  # in finer cells from the corner of what is looked at
+    corner = at.floor().clamp(0, side - 2)
     part = at - corner
     used = there & (part >= 0).all(-1) & (part <= 1).all(-1)
     score = functional.log_softmax(near, dim=-1)
@@ -165,7 +167,7 @@ def _likeness_loss(near: Tensor, offset: Tensor, there: Tensor, finer: int = 2) 
             share = (part[..., 0] if du else 1 - part[..., 0]) * (
                 part[..., 1] if dv else 1 - part[..., 1]
             )
-            index = (corner[..., 1] + dv) * SIDE + corner[..., 0] + du
+            index = (corner[..., 1] + dv) * side + corner[..., 0] + du
             found = found + share * score.gather(-1, index.long()[..., None])[..., 0]
     return -torch.where(used, found, 0.0).sum() / used.sum().clamp(min=1)
 
