@@ -12,7 +12,7 @@ from vggt4d_ros.model.camera_head import quaternion_to_matrix
 from vggt4d_ros.model.config import ModelConfig
 from vggt4d_ros.model.correlation import cell_grid, enlarge
 from vggt4d_ros.model.layers import LayerNorm
-from vggt4d_ros.model.two_view import POINT_WIDTHS, compare, fit_motion
+from vggt4d_ros.model.two_view import POINT_WIDTHS, Motion, compare, fit_motion
 
 CUES = 6  # a direction: flow, what of it the camera's motion does not explain, its length, logit
 MORE_CUES = 4  # of a wide mask: what no depth explains either, its length, how depth moves a cell
@@ -20,9 +20,14 @@ LIMIT = 8.0  # cells; a larger residual says no more
 
 
 def fitted_flow(
-    flow: Tensor, weight: Tensor, depth: Tensor, pose: Tensor, target: Tensor
+    flow: Tensor,
+    weight: Tensor,
+    depth: Tensor,
+    pose: Tensor,
+    target: Tensor,
+    camera: Motion | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Flow of static points, by the camera motion that most of it agrees on.
+    """Flow of static points, by the camera's motion.
 
     Args:
         flow: (N, 2, h, w) cells.
@@ -30,6 +35,7 @@ def fitted_flow(
         depth: (N, h, w) of the source frame.
         pose: (N, 9) pose encodings of the source frame; only the field of view is used.
         target: (N, 9) of the target frame, likewise.
+        camera: from the source to the target; None: what most of the flow agrees on.
 
     Returns:
         Flow (N, 2, h, w) in cells; and (N, 4, h, w): the part of the rest that no other depth
@@ -46,17 +52,11 @@ def fitted_flow(
     rays = (cells - middle) * half
     points = (torch.cat([rays, torch.ones_like(rays[:, :1])], dim=1) * depth[:, None]).flatten(2)
     at = ((cells + flow - middle) * target_half).flatten(2)
-    start = torch.eye(3, device=depth.device, dtype=depth.dtype).expand(len(flow), 3, 3)
-    points = points.transpose(1, 2)
-    motion = fit_motion(points, at.transpose(1, 2), weight.flatten(1), start)
-    seen = compare(
-        points.transpose(1, 2),
-        at,
-        weight.flatten(1),
-        motion.rotation,
-        motion.shift,
-        POINT_WIDTHS[-1],
-    )
+    weight = weight.flatten(1)
+    if camera is None:
+        start = torch.eye(3, device=depth.device, dtype=depth.dtype).expand(len(flow), 3, 3)
+        camera = fit_motion(points.transpose(1, 2), at.transpose(1, 2), weight, start)
+    seen = compare(points, at, weight, camera.rotation, camera.shift, POINT_WIDTHS[-1])
     place, off, slope = (
         x.unflatten(2, (height, width)) / target_half for x in (seen.place, seen.error, seen.slope)
     )
@@ -135,6 +135,7 @@ def motion_cues(
     target_pose: Tensor,
     fitted: bool = False,
     wide: bool = False,
+    camera: Motion | None = None,
 ) -> Tensor:
     """What one direction of flow says about motion, (N, CUES, h, w); MORE_CUES more if wide.
 
@@ -146,11 +147,12 @@ def motion_cues(
         target_pose: (N, 9) of the target frame.
         fitted: the camera's motion is what most of the flow agrees on, not that of the poses.
         wide: of a fitted motion, also what no other depth explains.
+        camera: the fitted motion if it is known already.
     """
     more = []
     if fitted:
         own, rest = fitted_flow(
-            flow.detach(), logits[:, 0].detach().sigmoid(), depth, pose, target_pose
+            flow.detach(), logits[:, 0].detach().sigmoid(), depth, pose, target_pose, camera
         )
         more = [rest] if wide else []
     else:

@@ -42,7 +42,8 @@ class FlowChoice(nn.Module):
     def start(self) -> None:
         """Untrained, a cell has mostly the motion of the coarse cell it lies in."""
         with torch.no_grad():
-            self.bias[0] = 3.0
+            self.bias[0] = 6.0
+            self.gain[:2] = 0.1  # features that nothing was learned for are alike by chance
 
     def forward(
         self,

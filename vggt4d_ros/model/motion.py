@@ -25,6 +25,7 @@ from vggt4d_ros.model.flow import (
 )
 from vggt4d_ros.model.grid import GridShape, select_steps
 from vggt4d_ros.model.tracks import TrackHead
+from vggt4d_ros.model.two_view import Motion
 from vggt4d_ros.model.wide_mask import WideMaskHead
 
 
@@ -56,6 +57,11 @@ class Matched(NamedTuple):
     behind: tuple[int, ...]  # of backward flow
     estimate: FlowEstimate | None  # of both, in this order
 
+    @property
+    def compared(self) -> tuple[tuple[int, int], ...]:
+        """Sources and targets of the flow, steps."""
+        return (*((s, s + 1) for s in self.ahead), *((s, s - 1) for s in self.behind))
+
 
 class MotionInput(NamedTuple):
     """What the motion heads see of other heads."""
@@ -65,6 +71,7 @@ class MotionInput(NamedTuple):
     depth: Tensor | None  # (B, D, V, H, W)
     queries: Tensor | None  # (B, N, 4)
     skips: tuple[Tensor, ...]  # the encoder's maps of the dense frames, the first at 1/2
+    camera: Motion | None = None  # of the frames that are compared; None: flow is to tell it
 
 
 class MotionHead(nn.Module):
@@ -232,6 +239,7 @@ class MotionHead(nn.Module):
                     pose[:, [s + sign for s in sources]].flatten(0, 2),
                     self.fitted,
                     self.wide,
+                    _part(seen.camera, count, part),
                 ).unflatten(0, (shape.batch, len(sources), shape.views))
                 if valid is not None:
                     there = valid[:, [s + sign for s in sources]][..., None, None, None]
@@ -239,6 +247,13 @@ class MotionHead(nn.Module):
                 found = found.index_copy(1, torch.tensor(own, device=cue.device), cue)
             cues.append(found.flatten(0, 2))
         return cues
+
+
+def _part(camera: Motion | None, count: tuple[int, int, int], part: slice) -> Motion | None:
+    """Of the motions of (B, F, V) pairs those of the sources ``part``."""
+    if camera is None:
+        return None
+    return Motion(*(x.unflatten(0, count)[:, part].flatten(0, 2) for x in camera))
 
 
 def _quarter_logits(estimate: FlowEstimate) -> Tensor:

@@ -199,17 +199,35 @@ class PairHead(nn.Module):
             first: frames, counted time-major.
             second: frames to look in, one for each.
         """
-        features, size = pairs.features[0], (pairs.log_depth.shape[-2], pairs.log_depth.shape[-1])
-        logits = _logits(features[first], features[second], pairs.unseen[0][first])
-        found = self._places(logits, size)
+        found = self.match_frames(pairs, first, second)
+        return found.stages[-1], found.sure
+
+    def match_frames(self, pairs: PairOutput, first: list[int], second: list[int]) -> FineMatches:
+        """Matches of the cells of B*len(first) frames with as many others.
+
+        Args:
+            pairs: of B windows.
+            first: frames, counted time-major.
+            second: frames to look in, one for each.
+        """
+        lead, size = (
+            pairs.log_depth.shape[:2],
+            (pairs.log_depth.shape[-2], pairs.log_depth.shape[-1]),
+        )
+        features = pairs.features
+        logits = _logits(features[:, first], features[:, second], pairs.unseen[:, first])
+        found = self._places(logits.flatten(0, 1), size)
         if self.finer is None or pairs.fine is None:
-            return found
-        cells, around = pairs.fine
-        matches = self.finer(cells[first], around[second], *found)
+            return FineMatches([found[0]], found[1], found[1].clamp(0.02, 0.98).logit(), [])
+
+        def maps(both: FineMaps) -> tuple[Tensor, Tensor]:
+            cells, around = (x.unflatten(0, lead) for x in both)
+            return cells[:, first].flatten(0, 1), around[:, second].flatten(0, 1)
+
+        matches: FineMatches = self.finer(*maps(pairs.fine), *found)
         if self.sharpen is not None and pairs.sharp is not None:
-            cells, around = pairs.sharp
-            matches = self.sharpen(cells[first], around[second], matches)
-        return matches.stages[-1], matches.sure
+            matches = self.sharpen(*maps(pairs.sharp), matches)
+        return matches
 
     def _places(self, logits: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
         """``_places``; with ``mutual`` a match counts only where it leads back."""

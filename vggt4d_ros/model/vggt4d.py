@@ -31,6 +31,8 @@ from vggt4d_ros.model.pair_head import PairHead
 from vggt4d_ros.model.pair_output import PairOutput
 from vggt4d_ros.model.plane_sweep import PlaneSweep
 from vggt4d_ros.model.pyramid_head import PyramidHead
+from vggt4d_ros.model.step_motion import step_motion
+from vggt4d_ros.model.two_view import Motion
 
 IMAGE_MEAN = (0.485, 0.456, 0.406)
 IMAGE_STD = (0.229, 0.224, 0.225)
@@ -269,7 +271,8 @@ class VGGT4D(Branches):
                 matched = found()
         if matched is None or fused is None:
             return output
-        seen = MotionInput(fused, output.pose_enc[-1], output.depth, queries, skips)
+        camera = None if motion_of == "flow" else self._find_camera(output, matched, shape, steps)
+        seen = MotionInput(fused, output.pose_enc[-1], output.depth, queries, skips, camera)
         motion = self.motion_head(matched, seen, shape, valid, steps, motion_of == "flow")
         return output._replace(motion=motion)
 
@@ -287,6 +290,30 @@ class VGGT4D(Branches):
             return poses, None
         pairs = self.compare_pairs(taps, skips, poses[-1], shape, valid, known_view)
         return [*poses, pairs.pose.unflatten(1, (shape.steps, shape.views))], pairs
+
+    def _find_camera(
+        self, output: ModelOutput, matched: Matched, shape: GridShape, steps: tuple[int, ...]
+    ) -> Motion | None:
+        """How cameras moved between the frames that flow compares; None: only flow tells."""
+        pairs, depth = output.pairs, output.depth
+        if pairs is None or pairs.sharp is None or depth is None or not matched.compared:
+            return None
+        if self.motion_head.dynamic is None or not self.motion_head.wide:
+            return None
+        views = range(shape.views)
+        first, second = zip(*matched.compared, strict=True)
+        frames = (
+            [step * shape.views + view for step in side for view in views]
+            for side in (first, second)
+        )
+        pose = output.pose_enc[-1]
+        return step_motion(
+            self.pair_head.match_frames(pairs, *frames),
+            depth[:, [steps.index(step) for step in first]].flatten(0, 2),
+            pose[:, list(first)].flatten(0, 2),
+            pose[:, list(second)].flatten(0, 2),
+            (pairs.log_depth.shape[-2], pairs.log_depth.shape[-1]),
+        )
 
     def _decode_dense(
         self,
