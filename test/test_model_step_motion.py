@@ -15,7 +15,7 @@ from torch.nn import functional
 sys.path.insert(0, str(Path(__file__).parent))
 from model_cases import grid_images, lively, small_full  # noqa: E402
 
-from vggt4d_ros.model import vggt4d  # noqa: E402
+from vggt4d_ros.model import heads  # noqa: E402
 from vggt4d_ros.model.correlation import cell_grid  # noqa: E402
 from vggt4d_ros.model.dynamic_mask import rigid_flow  # noqa: E402
 from vggt4d_ros.model.pair_refine import FineMatches  # noqa: E402
@@ -110,7 +110,7 @@ def test_each_pair_of_frames_has_the_motion_of_its_own_camera(
         asked.update(place=found.stages[-1], depth=depth, pose=pose, target=target)
         return step_motion(found, depth, pose, target, size)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(vggt4d, "step_motion", fit)
+    monkeypatch.setattr(heads, "step_motion", fit)
     with torch.inference_mode():
         output = model(images)
 
@@ -135,7 +135,7 @@ def test_the_mask_hangs_on_it(monkeypatch: pytest.MonkeyPatch) -> None:
             found = step_motion(*args)  # type: ignore[arg-type]
             return found._replace(rotation=turn(torch.full((2, 3), 0.1)) @ found.rotation)
 
-        monkeypatch.setattr(vggt4d, "step_motion", other)
+        monkeypatch.setattr(heads, "step_motion", other)
         moved = model(images)
 
     assert not torch.allclose(plain.motion.dynamic, moved.motion.dynamic, atol=1e-4)
