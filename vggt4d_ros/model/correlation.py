@@ -61,6 +61,17 @@ def found_back(likeness: Tensor, height: int, width: int) -> Tensor:
     return (rows.abs() <= 1) & (columns.abs() <= 1)
 
 
+def around_cells(best: Tensor, height: int, width: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """The 3x3 cells around each cell ``best`` (..., P), counted row by row: each (..., P, 9).
+
+    Their columns and rows, whether they are inside the map, and their numbers, 0 outside.
+    """
+    around = (cell_grid(3, 3, best.device) - 1).flatten(1).long()  # (2, 9)
+    columns, rows = (best % width)[..., None] + around[0], (best // width)[..., None] + around[1]
+    inside = (columns >= 0) & (columns < width) & (rows >= 0) & (rows < height)
+    return columns, rows, inside, torch.where(inside, rows * width + columns, 0)
+
+
 def warp(features: Tensor, flow: Tensor) -> Tensor:
     """Samples features (N, D, h, w) where flow (N, 2, h, w) points; zero outside."""
     height, width = features.shape[-2:]

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from vggt4d_ros.model.correlation import cell_grid, warp
+from vggt4d_ros.model.correlation import around_cells, cell_grid, warp
 from vggt4d_ros.model.layers import Conv2d
 
 LIKE = 16  # channels by which cells are told to be of one thing
@@ -107,11 +107,8 @@ def best_matches(source: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     distance = (cells[:, :, None] - cells[:, None]).square().sum(0)
     best = (product - CLOSENESS * distance).max(-1).indices  # (N, P)
     # the mean place of the cells around it, by likeness
-    around = (cell_grid(3, 3, source.device) - 1).flatten(1).long()  # (2, 9)
-    columns = (best % width)[..., None] + around[0]
-    rows = (best // width)[..., None] + around[1]
-    inside = (columns >= 0) & (columns < width) & (rows >= 0) & (rows < height)
-    near = product.gather(-1, torch.where(inside, rows * width + columns, 0))
+    columns, rows, inside, index = around_cells(best, height, width)
+    near = product.gather(-1, index)
     share = torch.where(inside, near, -torch.inf).softmax(-1)  # (N, P, 9)
     place = torch.stack([(share * columns).sum(-1), (share * rows).sum(-1)], dim=1)
     flow = (place - cells).view(count, 2, height, width)

@@ -25,7 +25,7 @@ from torch.nn import functional
 from vggt4d_ros.model.camera_head import matrix_to_quaternion
 from vggt4d_ros.model.coarse_depth import CoarseDepth
 from vggt4d_ros.model.config import ModelConfig
-from vggt4d_ros.model.correlation import cell_grid, enlarge, found_back
+from vggt4d_ros.model.correlation import around_cells, enlarge, found_back
 from vggt4d_ros.model.encoder import ResidualConv
 from vggt4d_ros.model.grid import GridShape, is_reference
 from vggt4d_ros.model.layers import LayerNorm, Mlp
@@ -294,10 +294,7 @@ def _logits(features: Tensor, target: Tensor, unseen: Tensor) -> Tensor:
 def _places(logits: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
     """Mean place (N, P, 2) in cells around the best cell, and its probability (N, P)."""
     best = logits[..., :-1].max(-1).indices
-    around = cell_grid(3, 3, logits.device).flatten(1).long() - 1  # (2, 9)
-    columns, rows = (best % width)[..., None] + around[0], (best // width)[..., None] + around[1]
-    inside = (columns >= 0) & (columns < width) & (rows >= 0) & (rows < height)
-    near = torch.where(inside, rows * width + columns, 0)
+    columns, rows, inside, near = around_cells(best, height, width)
     close = torch.where(inside, logits.softmax(-1).gather(-1, near), 0.0)
     sure = close.sum(-1)
     place = torch.stack([(close * columns).sum(-1), (close * rows).sum(-1)], dim=-1)
