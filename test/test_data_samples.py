@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from vggt4d_ros.data.readers.recording import DatasetError, make_window
-from vggt4d_ros.data.readers.samples import OPENERS, open_samples
+from vggt4d_ros.data.readers.samples import FOLDERS, OPENERS, open_samples
 from vggt4d_ros.data.windows import project_points, transform_points
 
 ROOT = Path(__file__).parent.parent
@@ -21,9 +21,10 @@ SAMPLES = Path(os.environ.get("VGGT4D_SAMPLES", ROOT.parent / "shared" / "data")
 
 @pytest.mark.parametrize("name", sorted(OPENERS))
 def test_real_recording_reads_as_a_window(name: str) -> None:
-    if not (SAMPLES / name).is_dir():
+    folder = SAMPLES / FOLDERS.get(name, name)
+    if not folder.is_dir():
         pytest.skip(f"no real recording {name} in {SAMPLES} (set VGGT4D_SAMPLES)")
-    recording = OPENERS[name](SAMPLES / name)
+    recording = OPENERS[name](folder)
 
     steps = range(min(2, recording.steps))
     window = make_window(recording, steps, range(len(recording.cameras)), (112, 160))
@@ -68,6 +69,24 @@ def test_absent_recordings_are_left_out_and_odd_ones_named(tmp_path: Path) -> No
     (tmp_path / "icl_nuim_rgbd").mkdir()
     with pytest.raises(DatasetError, match=r"expected calib.json"):
         open_samples(tmp_path)
+
+
+def test_each_pair_with_flow_is_a_recording() -> None:
+    folder = SAMPLES / "flyingchairs_pairs"
+    if not folder.is_dir():
+        pytest.skip(f"no {folder} (set VGGT4D_SAMPLES)")
+    there = sorted(path.name.removesuffix("_flow.npz") for path in folder.glob("*_flow.npz"))
+
+    found = {name: r for name, r in open_samples(SAMPLES).items() if "chairs" in name}
+
+    assert [recording.name for recording in found.values()] == list(found)
+    assert list(found) == [f"flyingchairs_pairs_{number}" for number in there]
+    for number, recording in zip(there, found.values(), strict=True):
+        first = recording.read(0, 0)
+        assert first is not None
+        assert first.flow_forward is not None
+        truth = np.load(folder / f"{number}_flow.npz")["flow"]
+        np.testing.assert_array_equal(first.flow_forward, truth)
 
 
 def test_middlebury_offset_is_in_the_right_camera() -> None:

@@ -19,7 +19,7 @@ from vggt4d_ros.geometry.se3 import inverse
 
 
 def open_pose_samples(root: Path | str) -> dict[str, Recording]:
-    """The recordings with poses alone under ``root``, by folder name; absent ones are left out.
+    """The recordings with poses alone under ``root``, by name; absent ones are left out.
 
     Raises:
         DatasetError: a folder of a known name looks otherwise than it should.

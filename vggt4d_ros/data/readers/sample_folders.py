@@ -15,15 +15,26 @@ LICENCE = "see its README"
 
 
 def open_known(
-    root: Path | str, openers: Mapping[str, Callable[[Path], Recording]]
+    root: Path | str,
+    openers: Mapping[str, Callable[[Path], Recording]],
+    folders: Mapping[str, str] | None = None,
 ) -> dict[str, Recording]:
-    """The recordings under ``root`` that have an opener, by folder name; absent ones are left out.
+    """The recordings under ``root`` that have an opener, by name; absent ones are left out.
+
+    Args:
+        root: folder of the recordings' folders.
+        openers: by name of the recording.
+        folders: those of recordings whose folder has another name than they.
 
     Raises:
         DatasetError: a folder of a known name looks otherwise than it should.
     """
-    root = Path(root)
-    return {name: openers[name](root / name) for name in sorted(openers) if (root / name).is_dir()}
+    found = {}
+    for name in sorted(openers):
+        folder = Path(root) / (folders or {}).get(name, name)
+        if folder.is_dir():
+            found[name] = openers[name](folder)
+    return found
 
 
 def read_json(path: Path) -> Any:

@@ -9,6 +9,7 @@ a, metres, optical frames. Most may be used for research only: their licences ar
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -28,12 +29,12 @@ from vggt4d_ros.geometry.se3 import inverse, transform_points
 
 
 def open_samples(root: Path | str) -> dict[str, Recording]:
-    """The recordings with ground truth under ``root``, by folder name; absent ones are left out.
+    """The recordings with ground truth under ``root``, by name; absent ones are left out.
 
     Raises:
         DatasetError: a folder of a known name looks otherwise than it should.
     """
-    return open_known(root, OPENERS)
+    return open_known(root, OPENERS, FOLDERS)
 
 
 def open_rgbd(folder: Path) -> Recording:
@@ -78,15 +79,15 @@ def open_stereo_pair(folder: Path) -> Recording:
     return Recording(folder.name, ("left", "right"), 1, read, LICENCE)
 
 
-def open_flow_pair(folder: Path, number: str = "00") -> Recording:
-    """One pair with flow (``flyingchairs_pairs``)."""
+def open_flow_pair(folder: Path, number: str) -> Recording:
+    """One of the pairs with flow (``flyingchairs_pairs``), each a recording of its own."""
     require(folder, [f"{number}_img0.png", f"{number}_flow.npz"], "flow pair")
 
     def read(step: int, view: int) -> RawFrame:
         flow = np.load(folder / f"{number}_flow.npz")["flow"] if step == 0 else None
         return RawFrame(read_rgb(folder / f"{number}_img{step}.png"), flow_forward=flow)
 
-    return Recording(f"{folder.name} {number}", ("rgb",), 2, read, LICENCE, metric=False)
+    return Recording(f"{folder.name}_{number}", ("rgb",), 2, read, LICENCE, metric=False)
 
 
 def open_moving_stereo(folder: Path) -> Recording:
@@ -148,11 +149,12 @@ def open_rig_with_lidar(folder: Path) -> Recording:
     return Recording(folder.name, names, len(frames), read, LICENCE)
 
 
+FOLDERS = {f"flyingchairs_pairs_{number}": "flyingchairs_pairs" for number in ("00", "04")}
 OPENERS: dict[str, Callable[[Path], Recording]] = {
     "icl_nuim_rgbd": open_rgbd,
     "slambook_room_rgbd": open_rgbd,
     "middlebury_motorcycle": open_stereo_pair,
-    "flyingchairs_pairs": open_flow_pair,
+    **{name: partial(open_flow_pair, number=name[-2:]) for name in FOLDERS},
     "kitti_stereo_seq1": open_moving_stereo,
     "nuscenes_mini_ca9a28": open_surround,
     "pcc_scene01_3cam": open_rig_with_lidar,
