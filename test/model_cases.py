@@ -63,7 +63,8 @@ def small_full(**changes: object) -> ModelConfig:
     config = small_compact(**options, **changes)
     if config.motion is None:
         return config
-    return replace(config, motion=replace(config.motion, choice=True, wide_mask=True))
+    motion = replace(config.motion, choice=True, sharp_flow=True, wide_mask=True)
+    return replace(config, motion=motion)
 
 
 def lively(config: ModelConfig, seed: int = 0) -> VGGT4D:

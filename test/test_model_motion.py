@@ -198,7 +198,7 @@ def test_flow_is_in_pixels_of_the_network_image(
         fine = torch.ones(count, 2, 16 * height, 16 * width)
         coarse = torch.ones(count, 2, height, width)
         quarter = torch.ones(count, 2, 4 * height, 4 * width)
-        return FlowEstimate(fine, fine[:, :1], quarter, [coarse])
+        return FlowEstimate(fine, fine[:, :1], quarter, quarter[:, :1], [coarse])
 
     monkeypatch.setattr(FlowHead, "forward", one_cell)
     images = grid_images(model, 2, 1)

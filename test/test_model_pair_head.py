@@ -19,7 +19,8 @@ from vggt4d_ros.model.config import ModelConfig, MotionConfig, compact, tiny  # 
 from vggt4d_ros.model.correlation import found_back  # noqa: E402
 from vggt4d_ros.model.dynamic_mask import fitted_flow, rigid_flow  # noqa: E402
 from vggt4d_ros.model.model_output import ModelOutput  # noqa: E402
-from vggt4d_ros.model.pair_head import PairHead, _places  # noqa: E402
+from vggt4d_ros.model.pair_head import PairHead  # noqa: E402
+from vggt4d_ros.model.pair_matches import best_places  # noqa: E402
 from vggt4d_ros.model.two_view import turn  # noqa: E402
 from vggt4d_ros.model.vggt4d import VGGT4D  # noqa: E402
 
@@ -135,7 +136,7 @@ def test_places_are_means_around_the_best_cell() -> None:
     logits[0, 0, 5], logits[0, 0, 6], logits[0, 0, 11] = 2.0, 1.0, 1.9  # the last is far away
     chance = logits.softmax(-1)[0, 0]
 
-    place, sure = _places(logits, 3, 4)
+    place, sure = best_places(logits, 3, 4)
 
     share = float(chance[6] / (chance[5] + chance[6]))
     torch.testing.assert_close(place[0, 0], torch.tensor([1 + share, 1.0]), atol=1e-3, rtol=0)
@@ -193,7 +194,8 @@ def test_older_configurations_have_no_pairs() -> None:
     values = compact().to_dict()
     for name in ("pairs", "mutual", "fine_matches", "sharp_matches", "sweep"):
         del values[name]
-    del values["motion"]["choice"], values["motion"]["wide_mask"]
+    for name in ("choice", "sharp_flow", "wide_mask"):
+        del values["motion"][name]
 
     older = ModelConfig.from_dict(values)
 

@@ -90,7 +90,7 @@ def test_matches_with_the_reference_are_those_that_poses_are_fitted_to() -> None
         pairs = model(images).pairs
         found = model.pair_head.match_frames(pairs, [3, 1], [0, 0])
 
-    every = pairs.sharper[0]
+    every, _ = pairs.corrected[-1]
     for own, wanted in ((found.stages[-1], every.stages[-1]), (found.sure, every.sure)):
         own, wanted = own.unflatten(0, (2, 2)), wanted.unflatten(0, (2, 4))
         torch.testing.assert_close(own, wanted[:, [3, 1]], atol=1e-3, rtol=1e-3)

@@ -91,6 +91,22 @@ def test_depth_loss_sees_log_error_and_slope() -> None:
     assert float(value) == pytest.approx(0.5 + (2 / 14 + 0 + 1 + 0) / 4, rel=1e-5)
 
 
+def test_relative_share_asks_for_the_nearer_of_two_depths() -> None:
+    target = torch.ones(1, 1, 1, 2, 2)
+    valid = torch.ones_like(target, dtype=torch.bool)
+
+    def value(depth: float, relative: float) -> float:
+        found = torch.full_like(target, depth)
+        return float(losses.depth_loss(found, torch.ones_like(found), target, valid, relative))
+
+    assert value(2.5, 0.0) == pytest.approx(value(0.4, 0.0)) == pytest.approx(math.log(2.5))
+    assert value(2.5, 1.0) == pytest.approx(1.5)  # |2.5 - 1|
+    assert value(0.4, 1.0) == pytest.approx(0.6)
+    assert value(2.5, 0.25) == pytest.approx(0.75 * math.log(2.5) + 0.25 * 1.5)
+    # beyond e times too far it rises with the logarithm: slope and value are the same there
+    assert value(math.e**3, 1.0) == pytest.approx(math.e - 1 + 2 * math.e)
+
+
 def test_depth_loss_ignores_what_is_not_known() -> None:
     target = torch.tensor([1.0, float("nan")]).expand(1, 1, 1, 6, 2)
     valid = torch.tensor([True, False]).expand(1, 1, 1, 6, 2)

@@ -161,8 +161,6 @@ def test_every_kind_of_pair_has_its_part_in_the_loss(rig: Targets) -> None:
         features=torch.randn(count, frames, 5, cells, requires_grad=True),
         unseen=torch.zeros(count, frames, cells),
         field_of_view=torch.ones(count, frames, 2),
-        fine=None,
-        closer=None,
         placed=torch.ones(count, frames, dtype=torch.bool),
     )
 

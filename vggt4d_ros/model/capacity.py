@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import torch
 
-from vggt4d_ros.model import pair_sharpen
+from vggt4d_ros.model import pair_sharpen, sharp_flow
 from vggt4d_ros.model.config import ModelConfig
 from vggt4d_ros.model.grid import GridShape
 from vggt4d_ros.model.pair_refine import WIDTH
@@ -86,6 +86,10 @@ def window_bytes(
     if config.sweep:  # one source's features at all depths, and their likeness to each source
         cells = 4 * shape.height * shape.width
         head += dense * cells * PLANES * (2 * WIDTH + 4 * SOURCES) * FLOAT
+    if config.motion is not None and config.motion.sharp_flow:  # maps at 1/2, flow goes both ways
+        seen = (2 * sharp_flow.RADIUS + 1) ** 2 + 2 * sharp_flow.WIDTH
+        per_frame += sharp_flow.WIDTH * (pixels // 4) * FLOAT
+        head += 2 * dense * 2 * (seen + sharp_flow.HIDDEN) * (pixels // 4) * FLOAT
     outputs = dense * pixels * 16 * FLOAT
     return shape.batch * (shape.frames * per_frame + head + outputs)
 

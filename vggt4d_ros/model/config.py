@@ -17,7 +17,16 @@ from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 C = TypeVar("C")
 
 # keys that older checkpoints lack: they are without
-LATER = ("pairs", "mutual", "fine_matches", "sweep", "sharp_matches", "choice", "wide_mask")
+LATER = (
+    "pairs",
+    "mutual",
+    "fine_matches",
+    "sweep",
+    "sharp_matches",
+    "choice",
+    "wide_mask",
+    "sharp_flow",
+)
 _CHOICES = {
     "encoder.kind": ("dinov2", "conv", "stem"),
     "cross_view_scope": ("window", "step"),
@@ -76,6 +85,7 @@ class MotionConfig:
     dynamic: bool = True
     tracks: bool = True
     choice: bool = False  # flow chosen between motions found nearby; see flow_choice
+    sharp_flow: bool = False  # flow corrected once more at 1/2; see the module
     wide_mask: bool = False  # a mask by more than its surroundings; pairs only; see the module
 
 
@@ -221,7 +231,7 @@ def compact() -> ModelConfig:
         encoder=EncoderConfig("stem", depth=3, num_heads=5, name="stem"),
         camera=CameraConfig(trunk_depth=1, num_heads=5, iterations=4, mlp_ratio=2.0),
         dense=DenseConfig("pyramid", features=64, out_channels=(32, 48, 64)),
-        motion=MotionConfig(choice=True, wide_mask=True),
+        motion=MotionConfig(choice=True, sharp_flow=True, wide_mask=True),
     )
 
 

@@ -21,6 +21,7 @@ from vggt4d_ros.model.correlation import (
 from vggt4d_ros.model.encoder import ResidualConv
 from vggt4d_ros.model.flow_choice import FlowChoice
 from vggt4d_ros.model.layers import LayerNorm
+from vggt4d_ros.model.sharp_flow import SharpFeatures, SharpFlow
 
 # The motion heads think in maps of 16 cells a patch: the quarter map has 4 cells a patch side.
 CELLS = 16
@@ -32,6 +33,7 @@ class MotionFeatures(NamedTuple):
     patch: Tensor  # (N, D, h, w), one cell a patch
     eighth: Tensor  # (N, F, 2h, 2w)
     quarter: Tensor  # (N, F, 4h, 4w)
+    sharp: Tensor | None = None  # (N, K, 8h, 8w), for a flow that is corrected there
 
 
 class FlowEstimate(NamedTuple):
@@ -40,6 +42,7 @@ class FlowEstimate(NamedTuple):
     fine: Tensor  # (N, 2, 16h, 16w)
     logits: Tensor  # (N, 1, 16h, 16w), of being right
     quarter: Tensor  # (N, 2, 4h, 4w), what ``fine`` was enlarged from
+    quarter_logits: Tensor  # (N, 1, 4h, 4w), of that being right
     stages: list[Tensor]  # earlier estimates, coarsest first
 
 
@@ -83,6 +86,7 @@ class FeatureExtractor(nn.Module):
         self.coarse = nn.ModuleList(nn.Conv2d(match, width, 1) for _ in range(2))
         self.detail = nn.ModuleList(nn.Conv2d(skip, width, 1) for skip in skips[1:])
         self.refine = nn.ModuleList(ResidualConv(width) for _ in range(2))
+        self.sharp = SharpFeatures(skips[0], width) if config.motion.sharp_flow else None
 
     def forward(self, tokens: Tensor, skips: tuple[Tensor, ...]) -> MotionFeatures:
         """Features of N frames.
@@ -97,7 +101,8 @@ class FeatureExtractor(nn.Module):
         for index, factor in ((0, 4), (1, 2)):  # quarter, eighth
             x = enlarge(self.coarse[index](patch), factor) + self.detail[index](skips[index + 1])
             levels.append(self.refine[index](x))
-        return MotionFeatures(patch, levels[1], levels[0])
+        sharp = None if self.sharp is None else self.sharp(skips[0], levels[0])
+        return MotionFeatures(patch, levels[1], levels[0], sharp)
 
 
 class Refinement(nn.Module):
@@ -143,6 +148,7 @@ class FlowHead(nn.Module):
         self.choice = FlowChoice(options.feature_dim) if options.choice else None
         self.weights = nn.Conv2d(options.hidden_dim, 9 * 16, 1)
         self.surety = nn.Parameter(torch.tensor([1.0, -0.5]))
+        self.sharpen = SharpFlow(options.hidden_dim) if options.sharp_flow else None
 
     def forward(self, source: MotionFeatures, target: MotionFeatures) -> FlowEstimate:
         """Flow of N pairs of frames."""
@@ -164,7 +170,12 @@ class FlowHead(nn.Module):
             stages.append(flow)
         both = torch.cat([4 * flow, logits], dim=1)
         fine = convex_upsample(both, self.weights(hidden), 4)
-        return FlowEstimate(fine[:, :2], fine[:, 2:], flow, stages[:-1])
+        quarter_logits = functional.avg_pool2d(fine[:, 2:], 4)
+        if self.sharpen is None or source.sharp is None or target.sharp is None:
+            stages.pop()
+        else:
+            fine = self.sharpen(source.sharp, target.sharp, fine, hidden)
+        return FlowEstimate(fine[:, :2], fine[:, 2:], flow, quarter_logits, stages)
 
     def start(self) -> None:
         """Untrained, enlarging is nearly a mean."""

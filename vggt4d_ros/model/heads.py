@@ -118,7 +118,7 @@ class Heads(Branches):
     ) -> Motion | None:
         """How cameras moved between the frames that flow compares; None: only flow tells."""
         pairs, depth = output.pairs, output.depth
-        if pairs is None or pairs.sharp is None or depth is None or not matched.compared:
+        if pairs is None or depth is None or not matched.compared or not self.config.sharp_matches:
             return None
         if self.motion_head.dynamic is None or not self.motion_head.wide:
             return None
@@ -155,7 +155,7 @@ class Heads(Branches):
             found = activate_depth(raw_depth)
             if pairs is not None and "sweep" in self.dense_head:
                 found = self.dense_head["sweep"](
-                    *found, skips[1], pairs.fine, pairs.pose, pairs.placed, shape, steps
+                    *found, skips[1], pairs.finer[0], pairs.pose, pairs.placed, shape, steps
                 )
             depth, conf = (x.unflatten(0, lead) for x in found)
             output = output._replace(depth=depth, depth_conf=conf)

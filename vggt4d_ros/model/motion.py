@@ -233,7 +233,7 @@ class MotionHead(nn.Module):
                 own = [steps.index(s) for s in sources]
                 cue = motion_cues(
                     estimate.quarter.unflatten(0, count)[:, part].flatten(0, 2),
-                    _quarter_logits(estimate).unflatten(0, count)[:, part].flatten(0, 2),
+                    estimate.quarter_logits.unflatten(0, count)[:, part].flatten(0, 2),
                     depth[:, own].flatten(0, 2),
                     pose[:, list(sources)].flatten(0, 2),
                     pose[:, [s + sign for s in sources]].flatten(0, 2),
@@ -256,10 +256,6 @@ def _part(camera: Motion | None, count: tuple[int, int, int], part: slice) -> Mo
     return Motion(*(x.unflatten(0, count)[:, part].flatten(0, 2) for x in camera))
 
 
-def _quarter_logits(estimate: FlowEstimate) -> Tensor:
-    return functional.avg_pool2d(estimate.logits, 4)
-
-
 def _pick(features: MotionFeatures, shape: GridShape, steps: tuple[int, ...]) -> MotionFeatures:
     """Features of the given steps, in the given order: (B*len(steps)*V, ...)."""
 
@@ -267,4 +263,6 @@ def _pick(features: MotionFeatures, shape: GridShape, steps: tuple[int, ...]) ->
         frames = x.unflatten(0, (shape.batch, shape.steps, shape.views))
         return frames[:, list(steps)].flatten(0, 2)
 
-    return MotionFeatures(*(pick(x) for x in features))
+    sharp = None if features.sharp is None else pick(features.sharp)
+    patch, eighth, quarter = (pick(x) for x in features[:3])
+    return MotionFeatures(patch, eighth, quarter, sharp)

@@ -16,8 +16,6 @@ with ``ModelConfig.sweep`` the depth that motion is fitted to has a decoder of i
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -25,7 +23,7 @@ from torch.nn import functional
 from vggt4d_ros.model.camera_head import matrix_to_quaternion
 from vggt4d_ros.model.coarse_depth import CoarseDepth
 from vggt4d_ros.model.config import ModelConfig
-from vggt4d_ros.model.correlation import around_cells, enlarge, found_back
+from vggt4d_ros.model.correlation import enlarge, found_back
 from vggt4d_ros.model.encoder import ResidualConv
 from vggt4d_ros.model.grid import GridShape, is_reference
 from vggt4d_ros.model.layers import LayerNorm, Mlp
@@ -37,6 +35,12 @@ from vggt4d_ros.model.pair_geometry import (
     pick,
     tangents_of,
     turned_round,
+)
+from vggt4d_ros.model.pair_matches import (
+    best_places,
+    from_first,
+    match_logits,
+    towards_first,
 )
 from vggt4d_ros.model.pair_output import PairOutput
 from vggt4d_ros.model.pair_refine import FineMaps, FineMatches, PairRefiner
@@ -107,29 +111,15 @@ class PairHead(nn.Module):
             known_view: (B, S, 2) fields of view as in pose encodings, NaN where not known; they
                 take the place of the network's own. None: none is known.
         """
-        frames = (shape.batch, shape.frames)
-        height, width = 2 * shape.height, 2 * shape.width
+        frames, size = (shape.batch, shape.frames), (2 * shape.height, 2 * shape.width)
         tokens = self.norm(tokens)
-        if self.sight is not None:
-            correction = self.sight(tokens.mean(1)).float().unflatten(0, frames)
-            pose = torch.cat([pose[..., :7], pose[..., 7:] + correction], dim=-1)
-        own_view = pose[..., 7:]
-        if known_view is not None:
-            view = torch.where(known_view.isfinite(), known_view, own_view)
-            pose = torch.cat([pose[..., :7], view], dim=-1)
-        patch = self.project(tokens.to(self.project.weight.dtype))
-        patch = patch.transpose(1, 2).unflatten(2, (shape.height, shape.width))
-        maps = self.refine(enlarge(patch, 2) + self.detail(skips[-1].to(patch.dtype))).float()
-        if isinstance(self.depth, CoarseDepth):
-            log_depth = self.depth(tokens, skips[-1], maps)
-        else:
-            log_depth = self.depth(functional.relu(maps))
-        log_depth = log_depth.float().clamp(-5, 5)
-        log_depth = log_depth.view(*frames, height, width)
+        pose, own_view = self._see_fields(tokens, pose, known_view)
+        maps, log_depth = self._decode(tokens, skips[-1], shape)
+        log_depth = log_depth.view(*frames, *size)
         features = functional.normalize(self.match(maps).flatten(2).float(), dim=1)
         features = features * (8.0 * self.sharpness.abs()).sqrt()
         features = features.unflatten(0, frames)  # (B, S, D, P)
-        unseen = (8.0 * self.unseen).expand(*frames, height * width)
+        unseen = (8.0 * self.unseen).expand(*frames, size[0] * size[1])
         if self.hidden is not None:
             unseen = unseen + self.hidden(maps).float().flatten(2).view_as(unseen)
 
@@ -137,27 +127,21 @@ class PairHead(nn.Module):
             valid = torch.ones(frames, dtype=torch.bool, device=tokens.device)
         first = is_reference(valid)
         second = is_reference(valid & ~first)
+        known = valid & ~first
         reference = pick(features, first)
-        logits = _logits(features, reference[:, None].expand_as(features), unseen)
+        logits = match_logits(features, reference[:, None].expand_as(features), unseen)
         # the reference is compared with another frame, for its own depth
-        partner = _logits(reference, pick(features, second), pick(unseen, first))
+        partner = match_logits(reference, pick(features, second), pick(unseen, first))
         # the fit takes what it is given: its inputs learn from losses of their own
-        size, known = (height, width), valid & ~first
         found, sure = self._places(logits.detach().flatten(0, 1), size)
         back, back_sure = self._places(partner.detach(), size)
-        fine = sharp = closer = sharper = None
-        if self.finer is not None:
-            fine = self.finer.features(skips[-2], maps)
-            closer = _look_again(self.finer, fine, (found, sure), (back, back_sure), first, second)
-            if self.sharpen is not None:
-                sharp = self.sharpen.features(skips[0], maps)
-                every, own = ((matches,) for matches in closer)
-                sharper = _look_again(self.sharpen, sharp, every, own, first, second)
-            (found, sure), (back, back_sure) = (match.settled() for match in closer)
         weight = sure
-        if sharper is not None:
-            found, weight = sharper[0].settled()
-            back, _ = sharper[1].settled()
+        finer = self._finer_maps(skips, maps)
+        every = self._correct([towards_first(x, first) for x in finer], found, sure)
+        own = self._correct([from_first(x, first, second) for x in finer], back, back_sure)
+        if every:
+            (_, sure), (_, back_sure) = every[0].settled(), own[0].settled()
+            (found, weight), (back, _) = every[-1].settled(), own[-1].settled()
         sight = tangents_of(pose[..., 7:9].detach())  # (B, S, 2)
         points = pair_points(
             found, weight, log_depth.detach(), sight, pick(sight, first), known, size
@@ -181,12 +165,65 @@ class PairHead(nn.Module):
             features,
             unseen,
             own_view,
-            fine,
-            closer,
             placed,
-            sharp,
-            sharper,
+            tuple(finer),
+            tuple(zip(every, own, strict=True)),
         )
+
+    def _see_fields(
+        self, tokens: Tensor, pose: Tensor, known_view: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """Pose encodings with the best fields of view, known ones first; and the network's own."""
+        if self.sight is not None:
+            correction = self.sight(tokens.mean(1)).float().unflatten(0, pose.shape[:2])
+            pose = torch.cat([pose[..., :7], pose[..., 7:] + correction], dim=-1)
+        own_view = pose[..., 7:]
+        if known_view is not None:
+            view = torch.where(known_view.isfinite(), known_view, own_view)
+            pose = torch.cat([pose[..., :7], view], dim=-1)
+        return pose, own_view
+
+    def _decode(self, tokens: Tensor, skip: Tensor, shape: GridShape) -> tuple[Tensor, Tensor]:
+        """Maps (N, WIDTH, 2h, 2w) of all frames, and the logarithm of coarse depth (N, 1, 2h, 2w).
+
+        Args:
+            tokens: (N, h*w, 2C), normalised.
+            skip: (N, K, 2h, 2w) the encoder's map at 1/8.
+            shape: of the grid.
+        """
+        patch = self.project(tokens.to(self.project.weight.dtype))
+        patch = patch.transpose(1, 2).unflatten(2, (shape.height, shape.width))
+        maps = self.refine(enlarge(patch, 2) + self.detail(skip.to(patch.dtype))).float()
+        if isinstance(self.depth, CoarseDepth):
+            log_depth = self.depth(tokens, skip, maps)
+        else:
+            log_depth = self.depth(functional.relu(maps))
+        return maps, log_depth.float().clamp(-5, 5)
+
+    def _finer_maps(self, skips: tuple[Tensor, ...], maps: Tensor) -> list[FineMaps]:
+        """Of all frames, what matches are corrected by: at 1/4, at 1/2, or less of it."""
+        finer = []
+        if self.finer is not None:
+            finer.append(self.finer.features(skips[-2], maps))
+            if self.sharpen is not None:
+                finer.append(self.sharpen.features(skips[0], maps))
+        return finer
+
+    def _correct(self, maps: list[FineMaps], found: Tensor, sure: Tensor) -> list[FineMatches]:
+        """Matches of N pairs corrected on one map after the other: as many as there are maps.
+
+        Args:
+            maps: at 1/4, at 1/2: cells of the first frames, what is around in the second ones.
+            found: (N, P, 2) places.
+            sure: (N, P) their probability.
+        """
+        corrected: list[FineMatches] = []
+        for level, (cells, around) in enumerate(maps):
+            before = corrected or (found, sure)
+            corrector = self.sharpen if level else self.finer
+            assert corrector is not None
+            corrected.append(corrector(cells, around, *before))
+        return corrected
 
     def find(self, pairs: PairOutput, first: list[int], second: list[int]) -> tuple[Tensor, Tensor]:
         """Where the cells of some frames lie in as many others, of one window, and how sure it is.
@@ -210,28 +247,24 @@ class PairHead(nn.Module):
             first: frames, counted time-major.
             second: frames to look in, one for each.
         """
-        lead, size = (
-            pairs.log_depth.shape[:2],
-            (pairs.log_depth.shape[-2], pairs.log_depth.shape[-1]),
-        )
+        size = (pairs.log_depth.shape[-2], pairs.log_depth.shape[-1])
         features = pairs.features
-        logits = _logits(features[:, first], features[:, second], pairs.unseen[:, first])
+        logits = match_logits(features[:, first], features[:, second], pairs.unseen[:, first])
         found = self._places(logits.flatten(0, 1), size)
-        if self.finer is None or pairs.fine is None:
-            return FineMatches([found[0]], found[1], found[1].clamp(0.02, 0.98).logit(), [])
+        lead = pairs.log_depth.shape[:2]
 
-        def maps(both: FineMaps) -> tuple[Tensor, Tensor]:
-            cells, around = (x.unflatten(0, lead) for x in both)
-            return cells[:, first].flatten(0, 1), around[:, second].flatten(0, 1)
+        def chosen(maps: FineMaps) -> FineMaps:
+            cells, around = (x.unflatten(0, lead) for x in maps)
+            return FineMaps(cells[:, first].flatten(0, 1), around[:, second].flatten(0, 1))
 
-        matches: FineMatches = self.finer(*maps(pairs.fine), *found)
-        if self.sharpen is not None and pairs.sharp is not None:
-            matches = self.sharpen(*maps(pairs.sharp), matches)
-        return matches
+        corrected = self._correct([chosen(maps) for maps in pairs.finer], *found)
+        if corrected:
+            return corrected[-1]
+        return FineMatches([found[0]], found[1], found[1].clamp(0.02, 0.98).logit(), [])
 
     def _places(self, logits: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
-        """``_places``; with ``mutual`` a match counts only where it leads back."""
-        found, sure = _places(logits, *size)
+        """``best_places``; with ``mutual`` a match counts only where it leads back."""
+        found, sure = best_places(logits, *size)
         if self.hidden is None:
             return found, sure
         return found, torch.where(found_back(logits[..., :-1], *size), sure, 0.0)
@@ -268,34 +301,3 @@ class PairHead(nn.Module):
         origin = blended.new_tensor([0.0, 0, 0, 0, 0, 0, 1])
         blended = torch.where(first[..., None], origin, blended)
         return torch.cat([blended, pose[..., 7:]], dim=-1)
-
-
-def _look_again(
-    corrector: PairRefiner | PairSharpener,
-    maps: FineMaps,
-    found: tuple[Any, ...],
-    back: tuple[Any, ...],
-    first: Tensor,
-    second: Tensor,
-) -> tuple[FineMatches, FineMatches]:
-    """Corrects matches of all frames with the reference, and the reference's own."""
-    cells, around = (x.unflatten(0, first.shape) for x in maps)
-    target = pick(around, first)[:, None].expand_as(around)
-    every = corrector(cells.flatten(0, 1), target.flatten(0, 1), *found)
-    own = corrector(pick(cells, first), pick(around, second), *back)
-    return every, own
-
-
-def _logits(features: Tensor, target: Tensor, unseen: Tensor) -> Tensor:
-    """(..., P, P + 1) of features (..., D, P) and logits (..., P) of not being seen."""
-    return torch.cat([features.transpose(-1, -2) @ target, unseen[..., None]], dim=-1)
-
-
-def _places(logits: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
-    """Mean place (N, P, 2) in cells around the best cell, and its probability (N, P)."""
-    best = logits[..., :-1].max(-1).indices
-    columns, rows, inside, near = around_cells(best, height, width)
-    close = torch.where(inside, logits.softmax(-1).gather(-1, near), 0.0)
-    sure = close.sum(-1)
-    place = torch.stack([(close * columns).sum(-1), (close * rows).sum(-1)], dim=-1)
-    return place / sure[..., None].clamp(min=1e-9), sure

@@ -22,8 +22,8 @@ class PairOutput(NamedTuple):
     features: Tensor  # (B, S, D, P): products of two frames' are logits, of any frame's cells
     unseen: Tensor  # (B, S, P) logits of a frame's cells of not being seen in another
     field_of_view: Tensor  # (B, S, 2) vertical, horizontal, radians, as the network sees them
-    fine: FineMaps | None  # of all B*S frames
-    closer: tuple[FineMatches, FineMatches] | None  # of B*S pairs as ``logits``, B as ``partner``
     placed: Tensor  # (B, S) bool: so many matches agree that the pose can be built upon
-    sharp: FineMaps | None = None  # as ``fine``, at 1/2
-    sharper: tuple[FineMatches, FineMatches] | None = None  # as ``closer``, corrected once more
+    finer: tuple[FineMaps, ...] = ()  # of all B*S frames, by which matches are corrected: 1/4, 1/2
+    # matches corrected on these maps, one after the other: of B*S pairs as ``logits``, B as
+    # ``partner``
+    corrected: tuple[tuple[FineMatches, FineMatches], ...] = ()

@@ -8,6 +8,7 @@ is alpha / e, so it is an inverse error.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -26,6 +27,7 @@ ALPHA = 0.2  # of the confidence terms
 FLOW_UNIT = 8.0  # pixels that cost as much as one unit of another task
 MOVING = 6.0  # most weight of a moving pixel against a still one: few move
 HUBER = 0.02  # where the camera loss turns from square to straight
+FAR = 1.0  # logarithm of a depth too far by so much that its relative error goes on straight
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,7 @@ class LossWeights:
     closer: float = 1.0  # of matches corrected on finer maps
     coarse_depth: float = 0.5
     sight: float = 0.0  # the last fields of view once more: the fit of motion hangs on them
+    relative: float = 0.0  # share of relative error in the depth's; the rest is of its logarithm
 
     @property
     def see_motion(self) -> bool:
@@ -83,11 +86,29 @@ def gradient_loss(difference: Tensor, valid: Tensor, strides: tuple[int, ...] = 
     return total / (2 * len(strides))
 
 
-def depth_loss(depth: Tensor, confidence: Tensor, target: Tensor, valid: Tensor) -> Tensor:
-    """Error of log depth with confidence, and of its gradient; all (B, D, V, H, W)."""
+def relative_error(difference: Tensor) -> Tensor:
+    """|depth / truth - 1| of the logarithm of that ratio, straight beyond FAR.
+
+    Where a thing or what is behind it may be seen, it asks for the nearer one sooner than the
+    error of the logarithm does: a robot hits what is said to be farther than it is.
+    """
+    beyond = (difference - FAR).clamp(min=0) * math.exp(FAR)
+    return difference.clamp(max=FAR).expm1().abs() + beyond
+
+
+def depth_loss(
+    depth: Tensor, confidence: Tensor, target: Tensor, valid: Tensor, relative: float = 0.0
+) -> Tensor:
+    """Error of depth with confidence, and of the gradient of its log; all (B, D, V, H, W).
+
+    The error is that of log depth, for a share of ``relative`` the relative one.
+    """
     goal = torch.where(valid, target, 1.0).clamp(min=1e-4).log()
     difference = depth.clamp(min=1e-6).log() - goal
-    return confident_loss(difference.abs(), confidence, valid) + gradient_loss(difference, valid)
+    error = difference.abs()
+    if relative:
+        error = torch.lerp(error, relative_error(difference), relative)
+    return confident_loss(error, confidence, valid) + gradient_loss(difference, valid)
 
 
 def points_loss(
@@ -180,7 +201,7 @@ def compute_losses(
     known = targets.depth_valid[:, index]
     if output.depth is not None and output.depth_conf is not None:
         losses["depth"] = depth_loss(
-            output.depth, output.depth_conf, targets.depth[:, index], known
+            output.depth, output.depth_conf, targets.depth[:, index], known, weights.relative
         )
     if output.world_points is not None and output.world_points_conf is not None:
         losses["points"] = points_loss(
@@ -219,7 +240,7 @@ def compute_losses(
     if output.pairs is not None:
         if weights.matches:  # this one is dear
             losses["matches"] = pair_loss(output.pairs, targets)
-        if output.pairs.closer is not None and weights.closer:
+        if output.pairs.corrected and weights.closer:
             losses["closer"] = closer_loss(output.pairs, targets)
         losses["coarse_depth"] = coarse_depth_loss(output.pairs.log_depth, targets)
     total = sum(getattr(weights, name) * value for name, value in losses.items())

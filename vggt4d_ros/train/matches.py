@@ -211,11 +211,9 @@ def closer_loss(pairs: PairOutput, targets: Targets) -> Tensor:
     second = match_targets(targets, is_reference(valid & ~first))
     backward = MatchTargets(*(x[index] for x in second))
     total = labels.place.new_zeros(())
-    for corrected, finer in ((pairs.closer, 2), (pairs.sharper, SCALE)):
-        if corrected is not None:
-            every, own = corrected
-            total = total + fine_loss(every, labels, finer)
-            total = total + 0.5 * fine_loss(own, backward, finer)
+    for (every, own), finer in zip(pairs.corrected, (2, SCALE), strict=False):
+        total = total + fine_loss(every, labels, finer)
+        total = total + 0.5 * fine_loss(own, backward, finer)
     return total
 
 
