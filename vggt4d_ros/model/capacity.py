@@ -87,9 +87,11 @@ def window_bytes(
         cells = 4 * shape.height * shape.width
         head += dense * cells * PLANES * (2 * WIDTH + 4 * SOURCES) * FLOAT
     if config.motion is not None and config.motion.sharp_flow:  # maps at 1/2, flow goes both ways
-        seen = (2 * sharp_flow.RADIUS + 1) ** 2 + 2 * sharp_flow.WIDTH
+        near = (2 * sharp_flow.RADIUS + 1) ** 2 + sharp_flow.WIDTH
+        seen = near + sharp_flow.WIDTH + 3  # a copy of ``near`` among it
+        pairs = 2 * shape.views * min(dense_steps, shape.steps - 1)
         per_frame += sharp_flow.WIDTH * (pixels // 4) * FLOAT
-        head += 2 * dense * 2 * (seen + sharp_flow.HIDDEN) * (pixels // 4) * FLOAT
+        head += pairs * (near + seen) * (pixels // 4) * FLOAT
     outputs = dense * pixels * 16 * FLOAT
     return shape.batch * (shape.frames * per_frame + head + outputs)
 

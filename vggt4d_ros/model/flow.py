@@ -171,9 +171,11 @@ class FlowHead(nn.Module):
         both = torch.cat([4 * flow, logits], dim=1)
         fine = convex_upsample(both, self.weights(hidden), 4)
         quarter_logits = functional.avg_pool2d(fine[:, 2:], 4)
-        if self.sharpen is None or source.sharp is None or target.sharp is None:
-            stages.pop()
+        if self.sharpen is None:
+            stages.pop()  # what ``fine`` was enlarged from has no loss of its own
         else:
+            assert source.sharp is not None
+            assert target.sharp is not None
             fine = self.sharpen(source.sharp, target.sharp, fine, hidden)
         return FlowEstimate(fine[:, :2], fine[:, 2:], flow, quarter_logits, stages)
 

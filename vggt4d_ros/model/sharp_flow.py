@@ -72,9 +72,12 @@ class SharpFlow(nn.Module):
         # where to look is no path for gradients, as in ``flow.Refinement``
         place = flow.detach()
         near = correlate_locally(source, warp(target, place), RADIUS)
-        known = [near / 4, source, enlarge(self.before(hidden), 2), place / 8, logits.detach()]
-        x = functional.relu(self.mix(torch.cat(known, dim=1)))
+        before = enlarge(self.before(hidden), 2)
+        seen = torch.cat([near / 4, source, before, place / 8, logits.detach()], dim=1)
+        del near, before  # the largest maps of the motion heads: not kept beside their copy
+        x = functional.relu(self.mix(seen))
+        del seen
         x = functional.relu(x + self.conv2(functional.relu(self.conv1(x))))
-        both = torch.cat([flow, logits], dim=1) + self.out(x).float()
-        both = both * both.new_tensor([2.0, 2.0, 1.0]).view(3, 1, 1)
+        change, surer = self.out(x).float().split([2, 1], dim=1)
+        both = torch.cat([2 * (flow + change), logits + surer], dim=1)
         return convex_upsample(both, self.weights(x).float(), 2)
