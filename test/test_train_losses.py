@@ -78,6 +78,37 @@ def test_best_confidence_is_the_inverse_error() -> None:
     assert (logits.grad < 0).all()  # rises from 2 towards 0.2 / 0.05 = 4
 
 
+def test_confidence_apart_learns_from_the_error_and_does_not_weigh_it() -> None:
+    error = torch.tensor([0.5, 0.1]).view(1, 1, 1, 1, 2).requires_grad_()
+    confidence = torch.tensor([4.0, 4.0]).view(1, 1, 1, 1, 2).requires_grad_()
+    valid = torch.ones_like(error, dtype=torch.bool)
+
+    value = losses.confident_loss(error, confidence, valid, apart=1.0)
+    value.backward()
+
+    assert value.item() == pytest.approx((0.5 + 0.1 + 4 * 0.6 - 2 * math.log(4)) / 2)
+    assert error.grad is not None
+    assert error.grad.flatten().tolist() == pytest.approx([0.5, 0.5])  # of a mean of two
+    assert confidence.grad is not None
+    # (error - 1 / c) / 2: falls from 4 to 2, rises to 10
+    assert confidence.grad.flatten().tolist() == pytest.approx([0.125, -0.075])
+
+
+def test_confidence_apart_is_told_the_error_of_a_window_with_its_scale() -> None:
+    truth = torch.rand(2, 1, 2, 4, 6) + 1.0
+    valid = torch.rand(2, 1, 2, 4, 6) < 0.8
+    valid[1] = False  # a window of which nothing is known
+    scaled = truth * torch.tensor([3.0, 0.5]).view(2, 1, 1, 1, 1)
+    confidence = torch.full_like(truth, 2.0, requires_grad=True)
+
+    losses.depth_loss(scaled, confidence, truth, valid, apart=1.0).backward()
+
+    # the scale is all that is wrong: only - log(c) is left of what confidence learns
+    assert confidence.grad is not None
+    expected = torch.where(valid, -0.5 / valid.sum(), 0.0)
+    torch.testing.assert_close(confidence.grad, expected, rtol=1e-3, atol=1e-7)
+
+
 def test_depth_loss_sees_log_error_and_slope() -> None:
     target = torch.ones(1, 1, 1, 2, 8)
     depth = target.clone()

@@ -3,7 +3,9 @@
 """Losses of all tasks. Every one masks first, means over what is known, and is 0 where nothing is.
 
 The confidence form c * e - alpha * log(c) is VGGT's (Wang et al. 2025, eq. 3): the best confidence
-is alpha / e, so it is an inverse error.
+is alpha / e, so it is an inverse error. It is at least 1: where errors are larger than alpha, as
+those of small models are, nothing is learned of it. With ``LossWeights.apart`` as a larger alpha it
+learns from the error and does not weigh it, else those pixels would count most that are best.
 """
 
 from __future__ import annotations
@@ -46,6 +48,7 @@ class LossWeights:
     coarse_depth: float = 0.5
     sight: float = 0.0  # the last fields of view once more: the fit of motion hangs on them
     relative: float = 0.0  # share of relative error in the depth's; the rest is of its logarithm
+    apart: float = 0.0  # alpha of confidences that weigh nothing; 0: those of depth and points do
 
     @property
     def see_motion(self) -> bool:
@@ -68,9 +71,29 @@ def camera_loss(poses: list[Tensor], target: Tensor, valid: Tensor) -> Tensor:
     return total
 
 
-def confident_loss(error: Tensor, confidence: Tensor, valid: Tensor) -> Tensor:
-    """Mean of c * error - ALPHA * log(c)."""
-    return masked_mean(confidence * error - ALPHA * confidence.log(), valid)
+def confident_loss(
+    error: Tensor,
+    confidence: Tensor,
+    valid: Tensor,
+    apart: float = 0.0,
+    told: Tensor | None = None,
+) -> Tensor:
+    """Mean of c * error - alpha * log(c), alpha being ALPHA.
+
+    With ``apart`` as alpha it is the mean of error + c * told - alpha * log(c), and nothing of
+    ``told``, the error that confidence is to tell (None: the same), is learned but c.
+    """
+    if not apart:
+        return masked_mean(confidence * error - ALPHA * confidence.log(), valid)
+    told = (error if told is None else told).detach()
+    return masked_mean(error + confidence * told - apart * confidence.log(), valid)
+
+
+def without_scale(difference: Tensor, valid: Tensor) -> Tensor:
+    """Differences of log depth (B, ...) less each window's median: a rig tells what it is."""
+    known = torch.where(valid, difference, torch.nan).flatten(1)
+    middle = known.nanmedian(dim=1).values.nan_to_num()
+    return difference - middle.view(-1, *[1] * (difference.dim() - 1))
 
 
 def gradient_loss(difference: Tensor, valid: Tensor, strides: tuple[int, ...] = (1, 4)) -> Tensor:
@@ -97,29 +120,42 @@ def relative_error(difference: Tensor) -> Tensor:
 
 
 def depth_loss(
-    depth: Tensor, confidence: Tensor, target: Tensor, valid: Tensor, relative: float = 0.0
+    depth: Tensor,
+    confidence: Tensor,
+    target: Tensor,
+    valid: Tensor,
+    relative: float = 0.0,
+    apart: float = 0.0,
 ) -> Tensor:
     """Error of depth with confidence, and of the gradient of its log; all (B, D, V, H, W).
 
-    The error is that of log depth, for a share of ``relative`` the relative one.
+    The error is that of log depth, for a share of ``relative`` the relative one. A confidence
+    ``apart`` (see ``confident_loss``) is told the error of log depth once the window has its scale.
     """
     goal = torch.where(valid, target, 1.0).clamp(min=1e-4).log()
     difference = depth.clamp(min=1e-6).log() - goal
     error = difference.abs()
     if relative:
         error = torch.lerp(error, relative_error(difference), relative)
-    return confident_loss(error, confidence, valid) + gradient_loss(difference, valid)
+    told = without_scale(difference.detach(), valid).abs() if apart else None
+    slope = gradient_loss(difference, valid)
+    return confident_loss(error, confidence, valid, apart, told) + slope
 
 
 def points_loss(
-    points: Tensor, confidence: Tensor, target: Tensor, depth: Tensor, valid: Tensor
+    points: Tensor,
+    confidence: Tensor,
+    target: Tensor,
+    depth: Tensor,
+    valid: Tensor,
+    apart: float = 0.0,
 ) -> Tensor:
     """Distance of world points (..., 3) over the target's depth, with confidence and gradient."""
     safe = torch.where(valid, depth, 1.0).clamp(min=1e-2)[..., None]
     difference = (points - torch.where(valid[..., None], target, points.detach())) / safe
     error = (difference.square().sum(-1) + 1e-8).sqrt()
     smooth = torch.stack([gradient_loss(difference[..., i], valid) for i in range(3)]).mean()
-    return confident_loss(error, confidence, valid) + smooth
+    return confident_loss(error, confidence, valid, apart) + smooth
 
 
 def widen(stage: Tensor, size: tuple[int, int]) -> Tensor:
@@ -201,7 +237,12 @@ def compute_losses(
     known = targets.depth_valid[:, index]
     if output.depth is not None and output.depth_conf is not None:
         losses["depth"] = depth_loss(
-            output.depth, output.depth_conf, targets.depth[:, index], known, weights.relative
+            output.depth,
+            output.depth_conf,
+            targets.depth[:, index],
+            known,
+            weights.relative,
+            weights.apart,
         )
     if output.world_points is not None and output.world_points_conf is not None:
         losses["points"] = points_loss(
@@ -210,6 +251,7 @@ def compute_losses(
             targets.points[:, index],
             targets.depth[:, index],
             targets.points_valid[:, index],
+            weights.apart,
         )
     if output.motion is not None:
         fields = []
