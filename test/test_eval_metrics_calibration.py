@@ -7,7 +7,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from vggt4d_ros.evaluation.metrics.calibration import nees, sparsification
+from vggt4d_ros.evaluation.metrics.calibration import depth_sparsification, nees, sparsification
 
 
 def errors(count: int = 5000) -> np.ndarray:
@@ -62,6 +62,32 @@ def test_invalid_pixels_are_left_out() -> None:
     use[[3, 4]] = False
 
     assert sparsification(error, confidence)[:2] == sparsification(error[use], confidence[use])[:2]
+
+
+def test_depth_is_scaled_before_its_confidence_is_judged() -> None:
+    # each error once to the far and once to the near side: the median is the truth's
+    error = np.repeat(np.linspace(0.01, 0.4, 12), 2).reshape(4, 6)
+    depth = 2.0 * (1 + error * np.tile([1.0, -1.0], (4, 3)))
+    truth = np.full((4, 6), 2.0)
+    confidence = np.random.default_rng(3).normal(size=(4, 6)) - 10 * error
+    truth[0, :2], depth[1, 2:4] = np.nan, -1.0  # both of a pair are not known, not found
+    use = np.isfinite(truth) & (depth > 0)
+
+    found = depth_sparsification(7 * depth, truth, confidence)
+    expected = sparsification(error[use], confidence[use])
+
+    assert found is not None
+    assert found.aurg > 0.2
+    assert found[:2] == pytest.approx(expected[:2])
+
+
+def test_nothing_is_said_of_depth_without_truth_or_without_error() -> None:
+    ones = np.ones((4, 4))
+
+    assert depth_sparsification(ones, np.full((4, 4), np.nan), ones) is None
+    assert depth_sparsification(2 * ones, ones, ones) is None
+    with pytest.raises(ValueError, match="shapes differ"):
+        depth_sparsification(ones, ones, ones[:2])
 
 
 def test_errors_that_cannot_be_ordered_are_named() -> None:

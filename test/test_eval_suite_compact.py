@@ -85,6 +85,7 @@ def test_numbers_lie_where_comparisons_look_for_them(first: tuple[dict[str, Any]
     for name in (
         "depth.median.abs_rel",
         "depth.median.delta1",
+        "calibration.depth.aurg",
         "flow.all.epe",
         "flow.all.fl_all",
         "mask.head.iou",
@@ -107,7 +108,8 @@ def test_every_grid_and_every_sample_is_there(first: tuple[dict[str, Any], Path]
     assert document["windows"]["done"] == WINDOWS + 5
     assert set(document["timing"]) == set(windows)
     # one camera at one time neither moves nor has neighbours
-    assert set(document["sets"]["held_out_1x1"]["metrics"]) == {"depth", "poses"}
+    found = set(document["sets"]["held_out_1x1"]["metrics"])
+    assert found == {"depth", "calibration", "poses"}
 
 
 def test_real_images_are_not_blown_up_beyond_what_is_sensible(

@@ -40,6 +40,7 @@ def network_estimate(known: KnownWindow, engine: Engine) -> tuple[WindowEstimate
     usable = [slot for slot in known.truth if prediction.valid[slot]]
     estimate = WindowEstimate(
         depth={slot: frame.depth for slot, frame in frames.items()},
+        depth_confidence={slot: frame.depth_confidence for slot, frame in frames.items()},
         depth_m={s: f.depth * np.float32(scale.value) for s, f in frames.items()}
         if scale.known
         else {},

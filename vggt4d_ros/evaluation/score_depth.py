@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from vggt4d_ros.datatypes import Array
 from vggt4d_ros.evaluation.baselines import constant_depth
-from vggt4d_ros.evaluation.metrics.calibration import sparsification
+from vggt4d_ros.evaluation.metrics.calibration import depth_sparsification
 from vggt4d_ros.evaluation.metrics.depth import DepthAlignment, depth_metrics
 from vggt4d_ros.evaluation.metrics.temporal import temporal_metrics
 from vggt4d_ros.evaluation.results import Metrics
@@ -98,12 +98,8 @@ class DepthScorer:
         return columns
 
     def _score_confidence(self, view: ViewProducts, true: Map) -> None:
-        both = np.isfinite(view.depth) & np.isfinite(true) & (true > 0)
-        found, known = view.depth[both].astype(np.float64), true[both].astype(np.float64)
-        error = np.abs(found * (np.median(known) / np.median(found)) - known) / known
-        try:
-            curve = sparsification(error, view.prediction.depth_confidence[both])
-        except ValueError:
+        curve = depth_sparsification(view.depth, true, view.prediction.depth_confidence)
+        if curve is None:
             return
         self._tally.add("calibration", "depth", {"ause": curve.ause, "aurg": curve.aurg})
         self._curves += curve.curves[1:]

@@ -27,6 +27,7 @@ SHOWN = (
     ("depth.median.delta1", "depth delta < 1.25, median-scaled"),
     ("depth.metric.abs_rel", "depth AbsRel, metres by the rig"),
     ("depth.metric.delta1", "depth delta < 1.25, metres by the rig"),
+    ("calibration.depth.aurg", "depth confidence, AURG (0: none)"),
     ("flow.all.epe", "flow EPE, px"),
     ("flow.all.fl_all", "flow Fl"),
     ("flow.visible.epe", "flow EPE where seen, px"),

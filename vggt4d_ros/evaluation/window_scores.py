@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from vggt4d_ros.datatypes import Array
 from vggt4d_ros.evaluation.known_window import KnownWindow, Slot
+from vggt4d_ros.evaluation.metrics.calibration import depth_sparsification
 from vggt4d_ros.evaluation.metrics.depth import DepthAlignment, depth_metrics
 from vggt4d_ros.evaluation.metrics.flow import flow_metrics
 from vggt4d_ros.evaluation.metrics.mask import mask_metrics
@@ -31,6 +32,7 @@ class WindowEstimate:
     """What a method says of a window; where a slot is absent it says nothing."""
 
     depth: Mapping[Slot, Map] = field(default_factory=dict)  # (H, W) along z, any unit
+    depth_confidence: Mapping[Slot, Map] = field(default_factory=dict)  # (H, W), larger is surer
     depth_m: Mapping[Slot, Map] = field(default_factory=dict)  # (H, W) metres
     flow_forward: Mapping[Slot, Map] = field(default_factory=dict)  # (H, W, 2) px
     flow_backward: Mapping[Slot, Map] = field(default_factory=dict)
@@ -44,6 +46,7 @@ class WindowScores:
 
     Groups and variants are those of ``RunResult.metrics``; ``mask.head`` is the network's own mask,
     with the IoU over all pixels of all windows beside J and F of the frames where something moves;
+    ``calibration.depth`` counts by frame;
     further ``poses``, angles of cameras relative to the window's first: of all (``all``), of the
     same camera at other times (``time``), of other cameras at the same time (``views``).
     """
@@ -56,6 +59,8 @@ class WindowScores:
     def add(self, known: KnownWindow, estimate: WindowEstimate) -> None:
         """Scores one window."""
         self._add_depth(known, estimate.depth, ("median", "scale_shift"))
+        for slot, confidence in estimate.depth_confidence.items():
+            self._add_confidence(known, slot, estimate.depth[slot], confidence)
         if known.metric:
             self._add_depth(known, estimate.depth_m, ("metric",))
         self._add_flow(known, estimate)
@@ -101,6 +106,14 @@ class WindowScores:
             return
         for alignment in alignments:
             self._tally.add("depth", alignment, depth_metrics(all_found, all_true, alignment))
+
+    def _add_confidence(self, known: KnownWindow, slot: Slot, depth: Map, confidence: Map) -> None:
+        truth = known.truth[slot].depth if slot in known.truth else None
+        if truth is None or (np.isfinite(truth) & (truth > 0)).sum() < LEAST_PIXELS:
+            return
+        curve = depth_sparsification(depth, truth, confidence)
+        if curve is not None:
+            self._tally.add("calibration", "depth", {"ause": curve.ause, "aurg": curve.aurg})
 
     def _add_flow(self, known: KnownWindow, estimate: WindowEstimate) -> None:
         pairs, seen = [], []

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from vggt4d_ros.data.windows import WindowBatch
+from vggt4d_ros.evaluation.metrics.calibration import depth_sparsification
 from vggt4d_ros.evaluation.metrics.depth import depth_metrics
 from vggt4d_ros.evaluation.metrics.flow import flow_metrics
 from vggt4d_ros.evaluation.metrics.trajectory import rotation_angle_deg
@@ -28,9 +29,11 @@ def evaluate(model: VGGT4D, batches: Iterable[WindowBatch]) -> dict[str, float]:
     """Means over windows (medians for angles) of all metrics that the windows allow.
 
     Keys: ``abs_rel`` and ``delta125`` (depth after median scaling over the window),
-    ``abs_rel_constant`` (the window's median depth everywhere), ``epe``, ``epe_zero`` (flow that is
-    always 0), ``epe_visible``, ``fl`` (share of pixels worse than 3 px and 5 %), ``mask_iou``
-    (over all pixels of all windows), ``rotation_deg`` (median, relative to the reference),
+    ``abs_rel_constant`` (the window's median depth everywhere), ``aurg`` (how far the confidence of
+    depth tells its errors, 0: not at all; see ``depth_sparsification``), ``epe``, ``epe_zero``
+    (flow that is always 0), ``epe_visible``, ``fl`` (share of pixels worse than 3 px and 5 %),
+    ``mask_iou`` (over all pixels of all windows), ``rotation_deg`` (median, relative to the
+    reference),
     ``rotation_deg_static`` (of cameras that keep the reference's rotation), ``translation_deg``
     (direction, median), ``fov_deg``, ``track_px`` and ``track_px_still`` (mean distance of tracks
     from the truth where the point is seen at another step, and of points that stay in place).
@@ -42,7 +45,7 @@ def evaluate(model: VGGT4D, batches: Iterable[WindowBatch]) -> dict[str, float]:
         output = model(batch.images, batch.valid, queries=batch.queries)
         targets = make_targets(batch)
         if output.depth is not None:
-            _depth_metrics(sums, output.depth, targets)
+            _depth_metrics(sums, output.depth, output.depth_conf, targets)
         _pose_metrics(sums, output.pose_enc[-1], targets)
         if output.motion is not None:
             for name in ("forward", "backward"):
@@ -65,7 +68,7 @@ def _add(sums: Sums, name: str, value: float) -> None:
     sums.setdefault(name, []).append(value)
 
 
-def _depth_metrics(sums: Sums, depth: Tensor, targets: Targets) -> None:
+def _depth_metrics(sums: Sums, depth: Tensor, confidence: Tensor | None, targets: Targets) -> None:
     for row in range(len(depth)):
         known = _array(targets.depth_valid[row])
         if known.sum() < LEAST_PIXELS:
@@ -76,6 +79,10 @@ def _depth_metrics(sums: Sums, depth: Tensor, targets: Targets) -> None:
         _add(sums, "delta125", scores["delta1"])
         flat = depth_metrics(np.ones_like(truth), truth, "median", known)
         _add(sums, "abs_rel_constant", flat["abs_rel"])
+        if confidence is not None:
+            curve = depth_sparsification(found, np.where(known, truth, 0), _array(confidence[row]))
+            if curve is not None:
+                _add(sums, "aurg", curve.aurg)
 
 
 def rotation_angle(first: Tensor, second: Tensor) -> Tensor:

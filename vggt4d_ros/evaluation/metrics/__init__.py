@@ -6,7 +6,12 @@ numpy and scipy only. In what comes in, NaN is invalid; a result is a ``dict[str
 holds no NaN: what is not defined on the given data is left out. Empty input raises ``ValueError``.
 """
 
-from vggt4d_ros.evaluation.metrics.calibration import Sparsification, nees, sparsification
+from vggt4d_ros.evaluation.metrics.calibration import (
+    Sparsification,
+    depth_sparsification,
+    nees,
+    sparsification,
+)
 from vggt4d_ros.evaluation.metrics.depth import depth_metrics
 from vggt4d_ros.evaluation.metrics.flow import flow_metrics
 from vggt4d_ros.evaluation.metrics.mask import mask_metrics
@@ -21,6 +26,7 @@ __all__ = [
     "Trajectory",
     "associate",
     "depth_metrics",
+    "depth_sparsification",
     "flow_metrics",
     "mask_metrics",
     "nees",

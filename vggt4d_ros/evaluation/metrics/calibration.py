@@ -61,6 +61,29 @@ def sparsification(error: NDArray[np.floating], confidence: NDArray[np.floating]
     )
 
 
+def depth_sparsification(
+    depth: NDArray[np.floating], truth: NDArray[np.floating], confidence: NDArray[np.floating]
+) -> Sparsification | None:
+    """``sparsification`` of |depth / truth - 1|, medians aligned; None: nothing, or nothing wrong.
+
+    Args:
+        depth: any shape, any unit; NaN, inf and values <= 0 are invalid.
+        truth: the same shape; the same values are invalid.
+        confidence: the same shape; NaN is invalid.
+
+    Raises:
+        ValueError: shapes differ.
+    """
+    require_same_shape(depth=depth, truth=truth, confidence=confidence)
+    use = np.isfinite(depth) & (depth > 0) & np.isfinite(truth) & (truth > 0)
+    use &= ~np.isnan(confidence)
+    if not use.any():
+        return None
+    found, true = depth[use].astype(np.float64), truth[use].astype(np.float64)
+    error = np.abs(found * (np.median(true) / np.median(found)) - true) / true
+    return sparsification(error, confidence[use]) if error.any() else None
+
+
 def _area(heights: Array, at: Array) -> float:
     return float(np.sum((heights[1:] + heights[:-1]) / 2 * np.diff(at)))
 
